@@ -1,0 +1,79 @@
+"""Engines for application code: binary results, prepared statements, errors that say the cure."""
+
+from typing import Any
+
+import psycopg
+from psycopg.pq import Format
+from sqlalchemy import URL, Engine, make_url
+from sqlalchemy import create_engine as sa_create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import create_async_engine as sa_create_async_engine
+
+from pgmodern.errors import DatabaseUnavailable, ServerTooOld
+from pgmodern.settings import DRIVER
+
+MINIMUM_SERVER = 16
+_PREPARE_AFTER = 3
+
+
+class BinaryCursor(psycopg.Cursor[Any]):
+    """A cursor whose results come in PostgreSQL's binary format."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.format = Format.BINARY
+
+
+class AsyncBinaryCursor(psycopg.AsyncCursor[Any]):
+    """The asynchronous twin of BinaryCursor."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.format = Format.BINARY
+
+
+def create_engine(url: URL | str, **kwargs: Any) -> Engine:
+    """Return a SQLAlchemy engine with binary results and prepared statements; opens nothing.
+
+    A type that psycopg has no binary loader for (an enumeration of yours, tsvector) arrives as
+    bytes; an application that reads such columns uses SQLAlchemy's own `create_engine`, with
+    which every query and repository here works just as well, in text.
+    """
+    return sa_create_engine(_normalised(url), **_options(BinaryCursor, kwargs))
+
+
+def create_async_engine(url: URL | str, **kwargs: Any) -> AsyncEngine:
+    """Return the asynchronous twin of `create_engine`."""
+    return sa_create_async_engine(_normalised(url), **_options(AsyncBinaryCursor, kwargs))
+
+
+def _normalised(url: URL | str) -> URL:
+    return make_url(url).set(drivername=DRIVER)
+
+
+def _options(cursor: type[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    defaults = {"cursor_factory": cursor, "prepare_threshold": _PREPARE_AFTER}
+    return {**kwargs, "connect_args": defaults | kwargs.get("connect_args", {})}
+
+
+def unavailable(url: URL, error: BaseException) -> DatabaseUnavailable:
+    """Say which database could not be reached, in the server's own words and without a password."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    words = str(cause).strip()
+    if url.password:
+        words = words.replace(str(url.password), "***")
+    return DatabaseUnavailable(
+        f"No connection to {url.render_as_string(hide_password=True)}: {words}",
+        "Check DATABASE_URL (or POSTGRES_HOST, PORT, USER, PASSWORD and DB), and that the server "
+        "runs and accepts this user.",
+    )
+
+
+def require_server(version: int) -> None:
+    """Raise ServerTooOld unless the server's major version is supported."""
+    if version < MINIMUM_SERVER:
+        raise ServerTooOld(
+            f"The server is PostgreSQL {version}; pgmodern needs {MINIMUM_SERVER} or later.",
+            "Upgrade the server; see https://www.postgresql.org/support/versioning/.",
+        )

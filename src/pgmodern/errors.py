@@ -1,0 +1,61 @@
+"""One tree of errors; each carries its cause and its cure.
+
+    PgmodernError
+    ├── SettingsError         the environment names no usable database or embedder
+    ├── DatabaseUnavailable   the server cannot be reached, or turned us away
+    ├── ServerTooOld          the server's major version is not supported
+    ├── ExtensionError        an extension is absent, too old or may not be created
+    ├── MigrationError        a revision cannot run, or would destroy data
+    ├── EmbedderError         a model could not be loaded or did not answer
+    ├── VectorError           a vector has the wrong dimension or a number that is not finite
+    └── DocumentError         a document or path that JSONB cannot hold or read
+
+`VectorError` and `DocumentError` are also `ValueError`: they speak of an argument, and they are
+raised before it reaches the server.
+"""
+
+from sqlalchemy.exc import DontWrapMixin
+
+
+class PgmodernError(Exception):
+    """What went wrong and what to do about it, as one message without secrets."""
+
+    def __init__(self, cause: str, cure: str) -> None:
+        super().__init__(cause, cure)
+        self.cause = cause
+        self.cure = cure
+
+    def __str__(self) -> str:
+        return f"{self.cause}\n{self.cure}"
+
+
+class SettingsError(PgmodernError):
+    """The environment names no usable database or embedder."""
+
+
+class DatabaseUnavailable(PgmodernError):
+    """The server cannot be reached, or turned us away."""
+
+
+class ServerTooOld(PgmodernError):
+    """The server's major version is not supported."""
+
+
+class ExtensionError(PgmodernError):
+    """An extension is absent, too old, or may not be created by this role."""
+
+
+class MigrationError(PgmodernError):
+    """A revision cannot run, or would destroy data."""
+
+
+class EmbedderError(PgmodernError):
+    """A model could not be loaded, or its endpoint did not answer."""
+
+
+class VectorError(PgmodernError, ValueError, DontWrapMixin):
+    """A vector has the wrong dimension, or holds a number that is not finite."""
+
+
+class DocumentError(PgmodernError, ValueError, DontWrapMixin):
+    """A JSON document or path that JSONB cannot hold or read."""

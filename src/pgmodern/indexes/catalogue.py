@@ -1,0 +1,84 @@
+"""What PostgreSQL has as an index, and what it would make of a declared one."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Index, MetaData, text
+from sqlalchemy.schema import CreateIndex
+
+from pgmodern.locks import transaction
+
+_DEFINITION = text("""
+    SELECT method.amname AS method,
+           index.indisunique AS is_unique,
+           index.indnullsnotdistinct AS nulls_not_distinct,
+           index.indnkeyatts AS key_columns,
+           ARRAY(SELECT pg_get_indexdef(index.indexrelid, number, true)
+                 FROM generate_series(1, index.indnatts) AS number) AS columns,
+           ARRAY(SELECT opclass.opcname::text
+                 FROM unnest(index.indclass) WITH ORDINALITY AS used (opclass, number)
+                 JOIN pg_catalog.pg_opclass AS opclass ON opclass.oid = used.opclass
+                 ORDER BY number) AS opclasses,
+           index.indoption::text AS options,
+           index.indcollation::text AS collations,
+           ARRAY(SELECT unnest(class.reloptions) AS option ORDER BY option) AS parameters,
+           pg_get_expr(index.indpred, index.indrelid, true) AS predicate,
+           index.indisvalid AND index.indisready AS is_valid
+    FROM pg_catalog.pg_index AS index
+    JOIN pg_catalog.pg_class AS class ON class.oid = index.indexrelid
+    JOIN pg_catalog.pg_am AS method ON method.oid = class.relam
+    WHERE index.indexrelid = to_regclass(:name)
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """An index as the catalogue holds it; equal when PostgreSQL would use both alike."""
+
+    method: str
+    is_unique: bool
+    nulls_not_distinct: bool
+    key_columns: int
+    columns: list[str]
+    opclasses: list[str]
+    options: str
+    collations: str
+    parameters: list[str]
+    predicate: str | None
+    is_valid: bool
+
+
+def existing(connection: Connection, name: str, schema: str | None = None) -> Definition | None:
+    """Return the definition of the index of that name, or None."""
+    row = connection.execute(_DEFINITION, {"name": quoted(name, schema)}).mappings().one_or_none()
+    if row is None:
+        return None
+    values: dict[str, Any] = dict(row)
+    return Definition(**values)
+
+
+def declared(connection: Connection, index: Index) -> Definition:
+    """Return the definition that PostgreSQL would give the index, were it built now.
+
+    It is built on an empty temporary copy of the table and rolled back: only the server knows how
+    it deparses an expression. Locks the table no more than reading it does.
+    """
+    assert index.table is not None
+    assert index.name is not None
+    original = quoted(index.table.name, index.table.schema)
+    copy = index.table.to_metadata(MetaData(), schema=None)  # type: ignore[arg-type]
+    (statement,) = (CreateIndex(each) for each in copy.indexes if each.name == index.name)
+    statement.element.dialect_options["postgresql"]["concurrently"] = False
+    with transaction(connection, roll_back=True):
+        # Without a schema the table's name now means the copy: pg_temp is searched first.
+        connection.execute(text(f"CREATE TEMPORARY TABLE {quoted(copy.name)} (LIKE {original})"))
+        connection.execute(statement)
+        definition = existing(connection, index.name, "pg_temp")
+    assert definition is not None
+    return definition
+
+
+def quoted(name: str, schema: str | None = None) -> str:
+    """Quote a possibly qualified name for SQL text and for `to_regclass`."""
+    parts = [schema, name] if schema else [name]
+    return ".".join('"' + part.replace('"', '""') + '"' for part in parts)

@@ -1,0 +1,78 @@
+"""Full-text indexes: words and phrases of one or more text columns, weighted."""
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any, ClassVar, Literal
+
+from sqlalchemy import ColumnElement, Float, Integer, Text, func, literal, literal_column
+from sqlalchemy.dialects.postgresql import REGCONFIG, TSVECTOR
+
+from pgmodern.extensions import UNACCENT, Extension
+from pgmodern.indexes.declared import DeclaredIndex, Source, as_column, unlabelled
+
+Weight = Literal["A", "B", "C", "D"]
+SIMPLE_UNACCENT = "public.simple_unaccent"
+
+
+def document(
+    sources: Sequence[tuple[ColumnElement[Any], Weight]], configuration: str
+) -> ColumnElement[Any]:
+    """Return the weighted tsvector of some columns; one builder for the index and the trigger."""
+    words = literal_column(f"'{configuration}'::regconfig", REGCONFIG)
+    empty = literal_column("''", Text)
+    parts: list[ColumnElement[Any]] = [
+        func.setweight(
+            func.to_tsvector(words, func.coalesce(column, empty)),
+            literal_column(f"'{weight}'"),
+            type_=TSVECTOR,
+        )
+        for column, weight in sources
+    ]
+    return reduce(lambda left, right: left.op("||", return_type=TSVECTOR())(right), parts)
+
+
+class FullTextIndex(DeclaredIndex):
+    """GIN on a tsvector (manual, 12.9 Preferred Index Types for Text Search).
+
+    `stored` names the column that a trigger keeps (`op.add_search_vector_online`): ranking then
+    reads it. Without it the index is on the expression itself: nothing to keep or to backfill,
+    but every ranked row is parsed again (see docs/full-text.md for what that costs).
+    """
+
+    extensions: ClassVar[tuple[Extension, ...]] = (UNACCENT,)
+
+    def __init__(
+        self,
+        name: str,
+        sources: Sequence[tuple[Source, Weight]],
+        *,
+        stored: Source | None = None,
+        configuration: str = SIMPLE_UNACCENT,
+    ) -> None:
+        self._configuration = literal_column(f"'{configuration}'::regconfig", REGCONFIG)
+        self._sources = tuple((as_column(column), weight) for column, weight in sources)
+        whole = document(self._sources, configuration).label("document")
+        super().__init__(name, whole if stored is None else stored, method="gin")
+
+    @property
+    def vector(self) -> ColumnElement[Any]:
+        """The tsvector that is indexed: the stored column, or the expression."""
+        return unlabelled(self.indexed)
+
+    def query(self, text: str) -> ColumnElement[Any]:
+        """Parse what a person typed: words, "a phrase", or, -not (manual, 12.3.2)."""
+        return func.websearch_to_tsquery(self._configuration, literal(text, Text))
+
+    def matches(self, query: ColumnElement[Any]) -> ColumnElement[bool]:
+        """Whether the row's words match the parsed query."""
+        return self.vector.bool_op("@@")(query)
+
+    def rank(self, query: ColumnElement[Any]) -> ColumnElement[float]:
+        """How well the row matches, in 0..1, by the frequency and weight of the words found."""
+        scaled_to_one = literal_column("32", Integer)
+        return func.ts_rank(self.vector, query, scaled_to_one, type_=Float)
+
+    def highlight(self, query: ColumnElement[Any]) -> ColumnElement[str]:
+        """The sources' text with the words found between <b> and </b>; not HTML-escaped."""
+        text = func.concat_ws(" / ", *(column for column, _ in self._sources))
+        return func.ts_headline(self._configuration, text, query, type_=Text)

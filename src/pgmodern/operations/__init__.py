@@ -1,0 +1,30 @@
+"""Alembic operations for a live database, one per file.
+
+An operation whose name ends in `_online` runs outside a transaction, commits as it goes and can be
+killed at any statement: run again, it goes on from what the catalogue shows.
+"""
+
+from functools import cache
+
+from pgmodern.operations import (
+    adopt_table,
+    backfill,
+    extension,
+    index,
+    search_vector,
+    text_search_configuration,
+)
+
+
+@cache
+def register() -> None:
+    """Add the operations to Alembic's `op`; once a process."""
+    for module in (
+        extension,
+        adopt_table,
+        text_search_configuration,
+        backfill,
+        index,
+        search_vector,
+    ):
+        module.register()

@@ -1,0 +1,82 @@
+"""`op.adopt_table` and `op.release_table`: tables that a live database has already."""
+
+from __future__ import annotations
+
+from alembic.operations import MigrateOperation, Operations
+
+from pgmodern.indexes.catalogue import quoted
+from pgmodern.operations import created
+
+
+class AdoptTable(MigrateOperation):
+    """Create a table with its indexes if it is not there; change nothing if it is. Transactional.
+
+    Locks nothing that exists, but for tables that a foreign key of a new table points at: those
+    are locked SHARE ROW EXCLUSIVE for an instant, so the new table must be empty, as it is.
+    """
+
+    def __init__(self, name: str, statements: tuple[str, ...]) -> None:
+        self.name = name
+        self.statements = statements
+
+    @classmethod
+    def adopt_table(cls, operations: Operations, name: str, *statements: str) -> None:
+        """Run CREATE TABLE and what belongs to it, unless a table of that name exists."""
+        operations.invoke(cls(name, statements))
+
+    def reverse(self) -> ReleaseTable:
+        """Return the operation that undoes this one."""
+        return ReleaseTable(self.name)
+
+
+class ReleaseTable(MigrateOperation):
+    """Drop a table that `op.adopt_table` created, if it is empty; otherwise leave it alone.
+
+    Takes ACCESS EXCLUSIVE on the table that it drops, and nothing on one that it leaves.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @classmethod
+    def release_table(cls, operations: Operations, name: str) -> None:
+        """Drop a table, if we created it and it is empty."""
+        operations.invoke(cls(name))
+
+
+def _adopt(operations: Operations, operation: AdoptTable) -> None:
+    table = quoted(operation.name)
+    created.remember(operations, "table", operation.name, f"to_regclass('{table}') IS NULL")
+    statements = ";\n    ".join(operation.statements)
+    operations.execute(f"""DO $adopt$
+BEGIN
+IF to_regclass('{table}') IS NULL THEN
+    {statements};
+END IF;
+END
+$adopt$""")
+
+
+def _release(operations: Operations, operation: ReleaseTable) -> None:
+    table = quoted(operation.name)
+    created.drop_if_ours(
+        operations,
+        "table",
+        operation.name,
+        f"""IF to_regclass('{table}') IS NULL THEN
+            NULL;
+        ELSIF EXISTS (SELECT FROM {table}) THEN
+            RAISE NOTICE 'kept table {operation.name}: it holds rows';
+            kept := true;
+        ELSE
+            DROP TABLE {table};
+        END IF;""",
+    )
+
+
+def register() -> None:
+    """Add the directives to `op`."""
+    Operations.register_operation("adopt_table")(AdoptTable)
+    Operations.register_operation("release_table")(ReleaseTable)
+    Operations.implementation_for(AdoptTable)(_adopt)
+    Operations.implementation_for(ReleaseTable)(_release)

@@ -1,0 +1,48 @@
+"""Which objects the migrations created and which they found: only the first are theirs to drop.
+
+The record is a small table, like Alembic's own. All of it is SQL that decides in the database, so
+that an offline script does the same.
+"""
+
+from typing import Literal
+
+from alembic.operations import Operations
+
+RECORD = "pgmodern_created"
+
+Kind = Literal["extension", "table"]
+
+
+def remember(operations: Operations, kind: Kind, name: str, absent: str) -> None:
+    """Record, just before an object is created, that it is not there (the condition `absent`)."""
+    operations.execute(
+        f"CREATE TABLE IF NOT EXISTS {RECORD} (kind text, name text, PRIMARY KEY (kind, name))"
+    )
+    operations.execute(
+        f"INSERT INTO {RECORD} (kind, name) SELECT '{kind}', '{name}' WHERE {absent} "
+        "ON CONFLICT DO NOTHING"
+    )
+
+
+def drop_if_ours(operations: Operations, kind: Kind, name: str, drop: str) -> None:
+    """Run plpgsql that drops an object, if it is recorded; `kept := true` says it had to stay."""
+    operations.execute(f"""DO $ours$
+DECLARE
+    ours boolean := false;
+    kept boolean := false;
+BEGIN
+    IF to_regclass('{RECORD}') IS NOT NULL THEN
+        SELECT EXISTS (SELECT FROM {RECORD} AS r WHERE r.kind = '{kind}' AND r.name = '{name}')
+        INTO ours;
+    END IF;
+    IF ours THEN
+        {drop}
+    END IF;
+    IF ours AND NOT kept THEN
+        DELETE FROM {RECORD} AS r WHERE r.kind = '{kind}' AND r.name = '{name}';
+        IF NOT EXISTS (SELECT FROM {RECORD}) THEN
+            DROP TABLE {RECORD};
+        END IF;
+    END IF;
+END
+$ours$""")

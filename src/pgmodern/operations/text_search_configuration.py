@@ -1,0 +1,69 @@
+"""`op.create_text_search_configuration` and `op.drop_text_search_configuration`."""
+
+from __future__ import annotations
+
+from alembic.operations import MigrateOperation, Operations
+
+
+class CreateTextSearchConfiguration(MigrateOperation):
+    """Create a text search configuration that ignores accents; transactional, locks no table.
+
+    It copies another one and lets `unaccent` see each word first (manual, F.48 unaccent). Unlike
+    the function unaccent(), `to_tsvector` with a named configuration is immutable, so an index
+    and a trigger may use it.
+    """
+
+    def __init__(self, name: str, copy: str, dictionary: str) -> None:
+        self.name = name
+        self.copy = copy
+        self.dictionary = dictionary
+
+    @classmethod
+    def create_text_search_configuration(
+        cls,
+        operations: Operations,
+        name: str,
+        *,
+        copy: str = "pg_catalog.simple",
+        dictionary: str = "pg_catalog.simple",
+    ) -> None:
+        """Create a configuration whose words pass `unaccent`, then the dictionary."""
+        operations.invoke(cls(name, copy, dictionary))
+
+    def reverse(self) -> DropTextSearchConfiguration:
+        """Return the operation that undoes this one."""
+        return DropTextSearchConfiguration(self.name)
+
+
+class DropTextSearchConfiguration(MigrateOperation):
+    """Drop a text search configuration; fails while an index uses it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @classmethod
+    def drop_text_search_configuration(cls, operations: Operations, name: str) -> None:
+        """Drop a text search configuration."""
+        operations.invoke(cls(name))
+
+
+def _create(operations: Operations, operation: CreateTextSearchConfiguration) -> None:
+    operations.execute(
+        f"CREATE TEXT SEARCH CONFIGURATION {operation.name} (COPY = {operation.copy})"
+    )
+    operations.execute(
+        f"ALTER TEXT SEARCH CONFIGURATION {operation.name} ALTER MAPPING FOR "
+        f"hword, hword_part, word WITH unaccent, {operation.dictionary}"
+    )
+
+
+def _drop(operations: Operations, operation: DropTextSearchConfiguration) -> None:
+    operations.execute(f"DROP TEXT SEARCH CONFIGURATION {operation.name}")
+
+
+def register() -> None:
+    """Add the directives to `op`."""
+    Operations.register_operation("create_text_search_configuration")(CreateTextSearchConfiguration)
+    Operations.register_operation("drop_text_search_configuration")(DropTextSearchConfiguration)
+    Operations.implementation_for(CreateTextSearchConfiguration)(_create)
+    Operations.implementation_for(DropTextSearchConfiguration)(_drop)

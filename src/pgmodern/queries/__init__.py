@@ -1,0 +1,27 @@
+"""Pure functions from a declared index to the one statement that searches by it.
+
+A search returns the primary key and a `score` in 0..1, best first, at most `limit` rows;
+`with_payload` joins what is to be shown to the few rows that were found.
+"""
+
+from pgmodern.queries.documents import documents
+from pgmodern.queries.fulltext import full_text
+from pgmodern.queries.fuzzy import fuzzy
+from pgmodern.queries.hybrid import Leg, hybrid
+from pgmodern.queries.nearest import nearest
+from pgmodern.queries.pages import Page, page
+from pgmodern.queries.payload import with_payload
+from pgmodern.queries.suggest import suggest
+
+__all__ = [
+    "Leg",
+    "Page",
+    "documents",
+    "full_text",
+    "fuzzy",
+    "hybrid",
+    "nearest",
+    "page",
+    "suggest",
+    "with_payload",
+]

@@ -1,0 +1,43 @@
+"""Rows chosen by what their JSONB document holds."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Text, cast, func, literal, select
+from sqlalchemy.dialects.postgresql.json import JSONPATH
+
+from pgmodern.indexes import DeclaredIndex
+from pgmodern.queries.statement import Statement
+from pgmodern.queries.text import cleaned
+
+
+def documents(
+    index: DeclaredIndex,
+    where: Sequence[ColumnElement[bool]],
+    order: Sequence[ColumnElement[Any]] = (),
+) -> Statement:
+    """Select the keys, and the columns to order by, of the rows that meet the conditions.
+
+    They are found before anything is ordered: an order and a limit around this (see `page`)
+    cannot lure the planner into walking the order's index and reading every document on the way,
+    which it likes to do for rare values.
+    """
+    columns = dict.fromkeys((*index.key, *order))
+    found = select(*columns).where(*where, *index.conditions)
+    return select(found.cte("found").prefix_with("MATERIALIZED"))
+
+
+def json_path(path: str) -> ColumnElement[Any]:
+    """Return the path as a value that is NULL when it is not a valid jsonpath.
+
+    So a path from outside finds nothing instead of failing the transaction; `is_json_path` tells
+    the two apart. The subquery keeps the planner from casting the text before it is judged.
+    """
+    given = select(literal(cleaned(path), Text).label("path")).offset(0).subquery("given")
+    valid = func.pg_input_is_valid(given.c.path, "jsonpath")
+    return select(cast(given.c.path, JSONPATH)).where(valid).scalar_subquery()
+
+
+def is_json_path(path: str) -> Statement:
+    """Select whether the text is a valid jsonpath."""
+    return select(func.pg_input_is_valid(literal(cleaned(path), Text), "jsonpath"))

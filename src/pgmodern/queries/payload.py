@@ -1,0 +1,21 @@
+"""What is shown of the rows that a search found."""
+
+from sqlalchemy import and_
+
+from pgmodern.indexes import DeclaredIndex
+from pgmodern.queries.statement import Statement
+
+
+def with_payload(payload: Statement, search: Statement, index: DeclaredIndex) -> Statement:
+    """Join a search's keys to the columns to show, after the search has chosen its few rows.
+
+    `payload` selects from the index's table (and whatever it joins); its columns come first, the
+    score last.
+    """
+    found = search.cte("hits").prefix_with("MATERIALIZED")
+    same = and_(*(column == found.c[column.key] for column in index.key))
+    return (
+        payload.join(found, same)
+        .add_columns(found.c.score)
+        .order_by(found.c.score.desc(), *index.key)
+    )

@@ -1,0 +1,32 @@
+"""Statements, and the settings and limits that travel inside them."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Integer, Select, and_, case, func, literal, select
+
+Statement = Select[*tuple[Any, ...]]
+
+
+def under(value: ColumnElement[Any], **settings: str) -> ColumnElement[Any]:
+    """Return the value as a subquery that applies the settings when a scan first asks for it.
+
+    PostgreSQL evaluates such an uncorrelated subquery once, before the index scan that compares
+    with it starts, so the scan runs under the settings: no SET, no further round trip. They hold
+    until the transaction ends (`set_config(..., is_local)`), never longer. `__` stands for the dot
+    of a setting's name. See the manual, 9.28.1 and 14.1 (InitPlan).
+    """
+    applied = (
+        func.set_config(literal(name.replace("__", ".")), literal(setting), True).is_not(None)
+        for name, setting in settings.items()
+    )
+    return select(case((and_(*applied), value))).scalar_subquery()
+
+
+def rows(count: int) -> ColumnElement[int]:
+    """Return a LIMIT that is written into the statement: a bound one loses indexes.
+
+    Under a generic plan the planner assumes that a bound limit keeps a tenth of all rows.
+    """
+    if count < 0:
+        raise ValueError(f"a limit cannot be negative: {count}")
+    return literal(count, Integer, literal_execute=True)

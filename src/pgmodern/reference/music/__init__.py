@@ -1,0 +1,51 @@
+"""Playlist archives with artists, tracks and AI logs."""
+
+from pgmodern.reference.music.models import (
+    AIInteractionEmbedding,
+    AILog,
+    Archive,
+    Artist,
+    Base,
+    Track,
+    UnreadableArchive,
+)
+from pgmodern.reference.music.repository import (
+    AIInteractionEmbeddingRepository,
+    ArchiveHit,
+    ArchiveRepository,
+    ArtistHit,
+    ArtistRepository,
+    AsyncAIInteractionEmbeddingRepository,
+    AsyncArchiveRepository,
+    AsyncArtistRepository,
+    AsyncTrackRepository,
+    EmbeddingHit,
+    NewEmbedding,
+    PendingLog,
+    TrackHit,
+    TrackRepository,
+)
+
+__all__ = [
+    "AIInteractionEmbedding",
+    "AIInteractionEmbeddingRepository",
+    "AILog",
+    "Archive",
+    "ArchiveHit",
+    "ArchiveRepository",
+    "Artist",
+    "ArtistHit",
+    "ArtistRepository",
+    "AsyncAIInteractionEmbeddingRepository",
+    "AsyncArchiveRepository",
+    "AsyncArtistRepository",
+    "AsyncTrackRepository",
+    "Base",
+    "EmbeddingHit",
+    "NewEmbedding",
+    "PendingLog",
+    "Track",
+    "TrackHit",
+    "TrackRepository",
+    "UnreadableArchive",
+]

@@ -1,0 +1,21 @@
+"""Repositories over a session: every read is one statement, nothing is ever committed.
+
+A repository of your own names its row, the columns to show and the declared indexes:
+
+    class ProductRepository(SearchRepository[ProductHit]):
+        row, payload = ProductHit, select(Product.id, Product.name)
+        trigram, words = Product.name_trgm, Product.search
+"""
+
+from pgmodern.repositories.documents import AsyncDocumentRepository, DocumentRepository
+from pgmodern.repositories.search import AsyncSearchRepository, SearchRepository
+from pgmodern.repositories.vectors import AsyncVectorRepository, VectorRepository
+
+__all__ = [
+    "AsyncDocumentRepository",
+    "AsyncSearchRepository",
+    "AsyncVectorRepository",
+    "DocumentRepository",
+    "SearchRepository",
+    "VectorRepository",
+]

@@ -1,0 +1,121 @@
+"""Search by meaning, and bulk storage of embeddings."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+import psycopg
+from numpy.typing import ArrayLike
+from sqlalchemy import ColumnElement
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
+from pgmodern.indexes import HnswIndex
+from pgmodern.queries import nearest, with_payload
+from pgmodern.queries.staging import Staging
+from pgmodern.queries.statement import Statement
+
+R = TypeVar("R")
+
+
+class _Vectors(Generic[R]):
+    """The statements; `row` takes the columns of `payload` and the score.
+
+    `stored` are the columns that `store` fills, `unique` those that say which row is which.
+    """
+
+    row: ClassVar[Callable[..., Any]]
+    payload: ClassVar[Statement]
+    vectors: ClassVar[HnswIndex]
+    stored: ClassVar[Sequence[str]]
+    unique: ClassVar[Sequence[str]]
+
+    def _rows(self, found: Iterable[Any]) -> list[R]:
+        make = type(self).row
+        return [make(*each) for each in found]
+
+    def _nearest(
+        self, vector: ArrayLike, k: int, where: Sequence[ColumnElement[bool]], ef_search: int | None
+    ) -> Statement:
+        found = nearest(self.vectors, vector, k, where=where, ef_search=ef_search)
+        return with_payload(self.payload, found, self.vectors)
+
+    def _staging(self) -> Staging:
+        return Staging(self.vectors.parent, self.stored, self.unique)
+
+
+class VectorRepository(_Vectors[R]):
+    """Find rows by their vector, and store vectors in bulk."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def nearest(
+        self,
+        vector: ArrayLike,
+        k: int = 10,
+        *where: ColumnElement[bool],
+        ef_search: int | None = None,
+    ) -> list[R]:
+        """Return the `k` nearest rows that meet the conditions: `k` whenever `k` exist.
+
+        Raises VectorError when the vector does not fit the column.
+        """
+        return self._rows(self.session.execute(self._nearest(vector, k, where, ef_search)))
+
+    def store(self, rows: Iterable[Sequence[Any]]) -> int:
+        """Insert or update rows, given in the order of `stored`, by COPY; return how many.
+
+        Part of the session's transaction. Raises VectorError, before that row is sent, when a
+        vector does not fit the column; the caller rolls back.
+        """
+        staging = self._staging()
+        driver = self.session.connection().connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        with driver.cursor() as cursor:
+            cursor.execute(staging.create)
+            with cursor.copy(staging.copy) as copy:
+                for row in staging.encoded(rows):
+                    copy.write_row(row)
+            cursor.execute(staging.merge)
+            stored = cursor.rowcount
+            cursor.execute(staging.drop)
+        return stored
+
+
+class AsyncVectorRepository(_Vectors[R]):
+    """The asynchronous twin of VectorRepository."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def nearest(
+        self,
+        vector: ArrayLike,
+        k: int = 10,
+        *where: ColumnElement[bool],
+        ef_search: int | None = None,
+    ) -> list[R]:
+        """Return the `k` nearest rows that meet the conditions: `k` whenever `k` exist.
+
+        Raises VectorError when the vector does not fit the column.
+        """
+        return self._rows(await self.session.execute(self._nearest(vector, k, where, ef_search)))
+
+    async def store(self, rows: Iterable[Sequence[Any]]) -> int:
+        """Insert or update rows, given in the order of `stored`, by COPY; return how many.
+
+        Part of the session's transaction. Raises VectorError, before that row is sent, when a
+        vector does not fit the column; the caller rolls back.
+        """
+        staging = self._staging()
+        driver = (await (await self.session.connection()).get_raw_connection()).driver_connection
+        assert isinstance(driver, psycopg.AsyncConnection)
+        async with driver.cursor() as cursor:
+            await cursor.execute(staging.create)
+            async with cursor.copy(staging.copy) as copy:
+                for row in staging.encoded(rows):
+                    await copy.write_row(row)
+            await cursor.execute(staging.merge)
+            stored = cursor.rowcount
+            await cursor.execute(staging.drop)
+        return stored
