@@ -11,6 +11,7 @@ from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
+from pgmodern import autogenerate as autogenerate
 from pgmodern import embedded, settings
 from pgmodern.backfill import STATE
 from pgmodern.engine import require_server, unavailable

@@ -44,7 +44,7 @@ def version_key(version: str) -> tuple[int, ...]:
 def installed(connection: Connection) -> dict[str, str]:
     """Return the version of each extension that the database has."""
     rows = connection.execute(text("SELECT extname, extversion FROM pg_catalog.pg_extension"))
-    return dict(rows.tuples().all())
+    return {str(name): str(version) for name, version in rows}
 
 
 def available(connection: Connection) -> dict[str, str]:
@@ -52,7 +52,7 @@ def available(connection: Connection) -> dict[str, str]:
     rows = connection.execute(
         text("SELECT name, default_version FROM pg_catalog.pg_available_extensions")
     )
-    return {name: version for name, version in rows if version is not None}
+    return {str(name): str(version) for name, version in rows if version is not None}
 
 
 def refusal(extension: Extension, have: str | None, offered: str | None) -> ExtensionError | None:

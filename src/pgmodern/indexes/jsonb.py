@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import Numeric, String, Text, and_, case, func, literal
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.elements import ColumnElement, Grouping
 
 from pgmodern.errors import DocumentError
 from pgmodern.indexes.declared import DeclaredIndex, Source, as_column, unlabelled
@@ -70,9 +70,9 @@ class JsonbKeyIndex(DeclaredIndex):
                 literal(json_key, String, literal_execute=True)
             )
             number = func.jsonb_typeof(member) == literal("number", literal_execute=True)
-            expression: ColumnElement[Any] = case(
-                (number & short, sql_cast(self._text, Numeric)), else_=None
-            )
+            guarded = case((number & short, sql_cast(self._text, Numeric)), else_=None)
+            # CREATE INDEX wants an expression in parentheses unless it is a function call.
+            expression: ColumnElement[Any] = Grouping(guarded)
         else:
             expression = func.left(self._text, literal(_TEXT_CHARACTERS, literal_execute=True))
         super().__init__(name, expression.label("member"), method="btree", where=where)
