@@ -11,15 +11,13 @@ from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from pgmodern import autogenerate as autogenerate
-from pgmodern import embedded, settings
+from pgmodern import autogenerate, embedded, operations, settings
 from pgmodern.backfill import STATE
 from pgmodern.engine import require_server, unavailable
 from pgmodern.errors import MigrationError, PgmodernError
 from pgmodern.extensions import preflight
 from pgmodern.indexes import required_extensions
 from pgmodern.locks import driver
-from pgmodern.operations import register
 from pgmodern.operations.created import RECORD
 
 LOCK_TIMEOUT = "5s"
@@ -34,7 +32,8 @@ def run(target_metadata: MetaData | Sequence[MetaData]) -> None:
 
     From the command line an error is one message and exit code 1; a program gets it raised.
     """
-    register()
+    operations.register()
+    autogenerate.register()
     _configure_logging()
     try:
         if context.is_offline_mode():

@@ -179,7 +179,7 @@ def migrate(url: URL, ini: Path, revision: str = "head") -> None:
 
 @pytest.fixture
 def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
-    """This test's own migrated database."""
+    """A migrated database that is this test's own."""
     with _database(postgres_url, template_database) as url:
         yield url
 

@@ -78,6 +78,21 @@ def declared(connection: Connection, index: Index) -> Definition:
     return definition
 
 
+def differences(connection: Connection, index: Index) -> list[str]:
+    """Say in which respects the catalogue's index differs from the declared one."""
+    assert index.name is not None
+    assert index.table is not None
+    there = existing(connection, index.name, index.table.schema)
+    if there is None:
+        return ["missing"]
+    wanted = declared(connection, index)
+    return [
+        f"{field}: {getattr(there, field)!r} instead of {getattr(wanted, field)!r}"
+        for field in there.__slots__
+        if getattr(there, field) != getattr(wanted, field)
+    ]
+
+
 def quoted(name: str, schema: str | None = None) -> str:
     """Quote a possibly qualified name for SQL text and for `to_regclass`."""
     parts = [schema, name] if schema else [name]

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any, ClassVar, Literal
 
-from sqlalchemy import ColumnElement, Float, Integer, Text, func, literal, literal_column
-from sqlalchemy.dialects.postgresql import REGCONFIG, TSVECTOR
+from sqlalchemy import ColumnElement, Float, Integer, Text, cast, func, literal, literal_column
+from sqlalchemy.dialects.postgresql import REGCONFIG, TSQUERY, TSVECTOR
 
 from pgmodern.extensions import UNACCENT, Extension
 from pgmodern.indexes.declared import DeclaredIndex, Source, as_column, unlabelled
@@ -68,9 +68,13 @@ class FullTextIndex(DeclaredIndex):
         return self.vector.bool_op("@@")(query)
 
     def rank(self, query: ColumnElement[Any]) -> ColumnElement[float]:
-        """How well the row matches, in 0..1, by the frequency and weight of the words found."""
+        """How well the row matches, in 0..1, by the frequency and weight of the words found.
+
+        Words that must be absent do not count: `ts_rank` gives every row of `love -hate` zero.
+        """
+        present = cast(func.querytree(query, type_=Text), TSQUERY)
         scaled_to_one = literal_column("32", Integer)
-        return func.ts_rank(self.vector, query, scaled_to_one, type_=Float)
+        return func.ts_rank(self.vector, present, scaled_to_one, type_=Float)
 
     def highlight(self, query: ColumnElement[Any]) -> ColumnElement[str]:
         """The sources' text with the words found between <b> and </b>; not HTML-escaped."""

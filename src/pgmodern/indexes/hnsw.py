@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from numpy.typing import ArrayLike
-from sqlalchemy import ColumnElement, Float, cast, func, literal
+from sqlalchemy import ColumnElement, Float, cast, func, literal, literal_column
 
 from pgmodern.extensions import VECTOR, Extension
 from pgmodern.indexes.declared import DeclaredIndex, Source, as_column
@@ -74,8 +74,12 @@ class HnswIndex(DeclaredIndex):
         return self.indexed.op(operator, return_type=Float())(vector)
 
     def score(self, distance: ColumnElement[float]) -> ColumnElement[float]:
-        """Turn a distance into a similarity in 0..1; what points the other way scores 0."""
+        """Turn a distance into a similarity in 0..1; what points the other way scores 0.
+
+        So does a vector of length zero, which has no direction: its cosine distance is NaN.
+        """
         if self.metric == "l2":
             return cast(1 / (1 + distance), Float())
-        product = 1 - distance if self.metric == "cosine" else -distance
+        undefined = func.nullif(distance, literal_column("'NaN'::float8"))
+        product = 1 - func.coalesce(undefined, 2.0) if self.metric == "cosine" else -distance
         return func.least(1.0, func.greatest(0.0, product), type_=Float())

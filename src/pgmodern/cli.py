@@ -1,0 +1,139 @@
+"""The command `pgmodern`."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib import import_module
+from typing import Annotated, Any
+
+import psycopg
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Engine, MetaData
+from sqlalchemy.exc import OperationalError
+
+from pgmodern import doctor, embedders, settings
+from pgmodern.engine import create_async_engine, create_engine, unavailable
+from pgmodern.environment import database_url
+from pgmodern.errors import PgmodernError, SettingsError
+
+REFERENCE = "pgmodern.reference.music:Base.metadata"
+
+app = typer.Typer(
+    help="Make a live PostgreSQL modern, and see that it is.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+embed = typer.Typer(help="Embed what has no embedding yet.", no_args_is_help=True)
+app.add_typer(embed, name="embed")
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one message and exit code 1."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("pgmodern").setLevel(logging.INFO)
+    try:
+        app()
+    except PgmodernError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(1) from None
+
+
+@contextmanager
+def _engine() -> Iterator[Engine]:
+    url = database_url()
+    engine = create_engine(url)
+    try:
+        yield engine
+    except (OperationalError, psycopg.OperationalError) as error:
+        raise unavailable(url, error) from error
+    finally:
+        engine.dispose()
+
+
+@app.command(epilog="Example:  pgmodern check --json --models app.models:Base.metadata")
+def check(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    models: Annotated[
+        str, typer.Option(help="The metadata whose indexes to look for, as module:attribute.")
+    ] = REFERENCE,
+) -> None:
+    """Check extensions and declared indexes; exit code 1 when something is not as it should be."""
+    metadata = [load_metadata(models)]
+    with _engine() as engine, engine.connect() as connection:
+        findings = doctor.examine(connection, metadata)
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        Console().print(_table(findings))
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+def load_metadata(path: str) -> MetaData:
+    """Return the metadata at `module:attribute`; raises SettingsError when it is not there."""
+    module, _, attribute = path.partition(":")
+    try:
+        found: Any = import_module(module)
+        for name in attribute.split("."):
+            found = getattr(found, name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SettingsError(f"--models {path}: {error}", f"Write it like {REFERENCE}.") from error
+    if not isinstance(found, MetaData):
+        raise SettingsError(f"--models {path} is no MetaData.", f"Write it like {REFERENCE}.")
+    return found
+
+
+def _table(findings: list[doctor.Finding]) -> Table:
+    table = Table("", "kind", "name", "finding", box=None)
+    for each in findings:
+        mark = "[green]ok[/green]" if each.ok else "[red]bad[/red]"
+        detail = each.detail if each.cure is None else f"{each.detail}\n{each.cure}"
+        table.add_row(mark, each.kind, each.name, detail)
+    return table
+
+
+@app.command(epilog="Example:  alembic upgrade head && pgmodern demo")
+def demo() -> None:
+    """Load the sample and answer a handful of questions, with latency and index."""
+    from pgmodern import demo as demonstration  # noqa: PLC0415  (loads the model's libraries)
+
+    with _engine() as engine:
+        demonstration.run(engine, embedders.from_settings(settings.read()), Console())
+
+
+@embed.command("ai-logs", epilog="Example:  pgmodern embed ai-logs --all")
+def embed_ai_logs(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also embed again the logs that have changed since.")
+    ] = False,
+) -> None:
+    """Embed the AI logs that have no embedding of the model, in batches, resumable."""
+    from pgmodern.reference.music import embedding  # noqa: PLC0415
+
+    embedder = embedders.from_settings(settings.read())
+    with _engine() as engine:
+        count = embedding.embed_ai_logs(engine, embedder, everything=everything)
+    typer.echo(f"{count:,} AI logs embedded with {embedder.model_name}")
+
+
+@app.command(epilog="Example:  pgmodern serve --port 8080")
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8000,
+) -> None:
+    """Serve search over HTTP under /api/v1/; its documentation is at /docs."""
+    try:
+        import uvicorn  # noqa: PLC0415  (an optional dependency)
+
+        from pgmodern.http import create_app  # noqa: PLC0415
+    except ImportError:
+        raise SettingsError(
+            "The HTTP server is not installed.", "pip install 'pgmodern[http]'"
+        ) from None
+    uvicorn.run(create_app(create_async_engine(database_url())), host=host, port=port)

@@ -1,0 +1,134 @@
+"""`pgmodern demo`: the sample loaded, and questions a person would ask, answered and measured."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from sqlalchemy import ClauseElement, Engine, event, text
+from sqlalchemy.orm import Session
+
+from pgmodern.embedders import Embedder, padded
+from pgmodern.errors import MigrationError
+from pgmodern.queries.explain import Explain, indexes_used
+from pgmodern.reference.music import (
+    AIInteractionEmbeddingRepository,
+    ArchiveRepository,
+    ArtistRepository,
+    TrackRepository,
+    sample,
+)
+from pgmodern.reference.music.embedding import embed_ai_logs
+from pgmodern.reference.music.models import EMBEDDING_DIMENSIONS
+
+_SHOWN = 3
+_RUNS = 5
+
+Ask = Callable[[Session], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a question found, its median latency, and the indexes that EXPLAIN names."""
+
+    lines: Sequence[str]
+    milliseconds: float
+    indexes: Sequence[str]
+
+
+def run(engine: Engine, embedder: Embedder, console: Console) -> None:
+    """Load the sample, embed its logs, and print questions with answer, latency and index."""
+    _require_schema(engine)
+    shipped = sample.read()
+    sample.load(engine, shipped)
+    embed_ai_logs(engine, embedder)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE ai_interaction_embeddings"))
+    console.print(
+        f"\n[bold]{len(shipped.songs):,} songs and {len(shipped.playlists):,} playlists[/bold] "
+        f"({shipped.origin})"
+    )
+    wish = "a slow sad song about losing love"
+    (vector,) = padded(embedder.embed([wish]), EMBEDDING_DIMENSIONS)
+    for question, ask in _questions(wish, vector).items():
+        _show(console, question, answer(engine, ask))
+
+
+def _require_schema(engine: Engine) -> None:
+    with engine.connect() as connection:
+        if not connection.scalar(text("SELECT to_regclass('ai_interaction_embeddings') IS NULL")):
+            return
+    raise MigrationError("The database is not at head.", "Run: alembic upgrade head")
+
+
+def _questions(wish: str, vector: NDArray[np.float32]) -> dict[str, Ask]:
+    return {
+        "Which song is “Bohemain Rapsody”? (two typos)": lambda session: [
+            f"{hit.title}, {hit.artist}  ({hit.score:.2f})"
+            for hit in TrackRepository(session).fuzzy("Bohemain Rapsody", _SHOWN)
+        ],
+        "Who are the “Beetles”?": lambda session: [
+            f"{hit.name}  ({hit.score:.2f})"
+            for hit in ArtistRepository(session).fuzzy("Beetles", _SHOWN)
+        ],
+        'Which titles say "how deep is your love", as a phrase?': lambda session: [
+            f"{hit.title}, {hit.artist}  ({hit.score:.2f})"
+            for hit in TrackRepository(session).full_text('"how deep is your love"', _SHOWN)
+        ],
+        "Love songs that are not about forever: love -forever": lambda session: [
+            f"{hit.title}, {hit.artist}  ({hit.score:.2f})"
+            for hit in TrackRepository(session).full_text("love -forever", _SHOWN)
+        ],
+        "Typing “I want to h…”": lambda session: [
+            f"{hit.title}, {hit.artist}"
+            for hit in TrackRepository(session).suggest("I want to h", _SHOWN)
+        ],
+        "Which playlists hold Madonna?": lambda session: [
+            hit.name for hit in ArchiveRepository(session).holding_artist("Madonna", _SHOWN).rows
+        ],
+        "Which playlists are of the years 1984 and 1985?": lambda session: [
+            hit.name
+            for hit in ArchiveRepository(session).with_key_between("year", 1984, 1985, _SHOWN).rows
+        ],
+        f"More like this: “{wish}”": lambda session: [
+            f"{hit.prompt}  ({hit.score:.2f})"
+            for hit in AIInteractionEmbeddingRepository(session).similar(vector, _SHOWN)
+        ],
+    }
+
+
+def answer(engine: Engine, ask: Ask) -> Answer:
+    """Ask several times; return the lines, the median latency and the indexes of the plan."""
+    statements: list[ClauseElement] = []
+
+    def remember(_: Any, statement: Any, *__: Any) -> None:
+        statements.append(statement)
+
+    with Session(engine) as session:
+        event.listen(engine, "before_execute", remember)
+        try:
+            lines = ask(session)
+        finally:
+            event.remove(engine, "before_execute", remember)
+        seconds = sorted(_timed(session, ask) for _ in range(_RUNS))
+        session.rollback()
+        plans = [session.scalar(Explain(statement)) for statement in statements]
+    return Answer(lines, seconds[_RUNS // 2] * 1000, indexes_used(plans))
+
+
+def _timed(session: Session, ask: Ask) -> float:
+    session.rollback()  # each in a transaction of its own, as a request would be
+    started = time.perf_counter()
+    ask(session)
+    return time.perf_counter() - started
+
+
+def _show(console: Console, question: str, answer: Answer) -> None:
+    console.print(f"\n[bold]{question}[/bold]")
+    for line in answer.lines or ["(nothing)"]:
+        console.print(f"  {line}", markup=False, highlight=False)
+    served = ", ".join(answer.indexes) or "no index: a sequential scan"
+    console.print(f"  [dim]{answer.milliseconds:.1f} ms by {served}[/dim]", highlight=False)
