@@ -1,0 +1,48 @@
+"""Make a live PostgreSQL modern: declared indexes, online migrations, repositories, tests."""
+
+from importlib.metadata import version
+
+from pgmodern.engine import create_async_engine, create_engine
+from pgmodern.errors import (
+    DatabaseUnavailable,
+    DocumentError,
+    EmbedderError,
+    ExtensionError,
+    MigrationError,
+    PgmodernError,
+    ServerTooOld,
+    SettingsError,
+    VectorError,
+)
+from pgmodern.indexes import (
+    FullTextIndex,
+    HnswIndex,
+    JsonbIndex,
+    JsonbKeyIndex,
+    TrigramIndex,
+)
+from pgmodern.types import HalfVector, Vector
+
+__version__ = version("pgmodern")
+
+__all__ = [
+    "DatabaseUnavailable",
+    "DocumentError",
+    "EmbedderError",
+    "ExtensionError",
+    "FullTextIndex",
+    "HalfVector",
+    "HnswIndex",
+    "JsonbIndex",
+    "JsonbKeyIndex",
+    "MigrationError",
+    "PgmodernError",
+    "ServerTooOld",
+    "SettingsError",
+    "TrigramIndex",
+    "Vector",
+    "VectorError",
+    "__version__",
+    "create_async_engine",
+    "create_engine",
+]

@@ -7,21 +7,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
-import psycopg
 import typer
+from psycopg.errors import UndefinedTable
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Engine, MetaData
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from pgmodern import doctor, embedders, settings
 from pgmodern.engine import create_async_engine, create_engine, unavailable
 from pgmodern.environment import database_url
-from pgmodern.errors import PgmodernError, SettingsError
+from pgmodern.errors import MigrationError, PgmodernError, SettingsError
 
 REFERENCE = "pgmodern.reference.music:Base.metadata"
+_MIGRATE = "Run: alembic upgrade head"
 
 app = typer.Typer(
     help="Make a live PostgreSQL modern, and see that it is.",
@@ -50,10 +52,22 @@ def _engine() -> Iterator[Engine]:
     engine = create_engine(url)
     try:
         yield engine
-    except (OperationalError, psycopg.OperationalError) as error:
-        raise unavailable(url, error) from error
+    except DBAPIError as error:
+        if isinstance(error.orig, UndefinedTable):
+            raise MigrationError(f"A table is missing: {error.orig}", _MIGRATE) from error
+        if error.connection_invalidated or not _connects(engine):
+            raise unavailable(url, error) from error
+        raise
     finally:
         engine.dispose()
+
+
+def _connects(engine: Engine) -> bool:
+    try:
+        engine.connect().close()
+    except DBAPIError:
+        return False
+    return True
 
 
 @app.command(epilog="Example:  pgmodern check --json --models app.models:Base.metadata")
@@ -78,12 +92,15 @@ def check(
 def load_metadata(path: str) -> MetaData:
     """Return the metadata at `module:attribute`; raises SettingsError when it is not there."""
     module, _, attribute = path.partition(":")
+    sys.path.insert(0, str(Path.cwd()))  # where an application's own modules are
     try:
         found: Any = import_module(module)
         for name in attribute.split("."):
             found = getattr(found, name)
     except (ImportError, AttributeError, ValueError) as error:
         raise SettingsError(f"--models {path}: {error}", f"Write it like {REFERENCE}.") from error
+    finally:
+        sys.path.pop(0)
     if not isinstance(found, MetaData):
         raise SettingsError(f"--models {path} is no MetaData.", f"Write it like {REFERENCE}.")
     return found
@@ -125,7 +142,7 @@ def embed_ai_logs(
 @app.command(epilog="Example:  pgmodern serve --port 8080")
 def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port, 0 for a free one.")] = 8000,
 ) -> None:
     """Serve search over HTTP under /api/v1/; its documentation is at /docs."""
     try:

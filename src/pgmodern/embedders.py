@@ -49,6 +49,10 @@ class LocalEmbedder:
         return unit(self._model.embed(list(texts)))
 
 
+class _Busy(Exception):
+    """The endpoint may answer when it is asked again."""
+
+
 class HttpEmbedder:
     """A model behind an OpenAI-compatible `POST {url}/embeddings`."""
 
@@ -66,18 +70,12 @@ class HttpEmbedder:
         for pause in _PAUSES:
             try:
                 return self._request(texts)
-            except urllib.error.HTTPError as error:
-                if error.code not in _WORTH_ANOTHER_TRY:
-                    raise self._failure(f"answered {error.code}") from error
-            except (OSError, HTTPException):
-                pass
-            time.sleep(pause)
+            except _Busy:
+                time.sleep(pause)
         try:
             return self._request(texts)
-        except urllib.error.HTTPError as error:
-            raise self._failure(f"answered {error.code}") from error
-        except (OSError, HTTPException) as error:
-            raise self._failure(f"did not answer: {error}") from error
+        except _Busy as error:
+            raise self._failure(str(error)) from error
 
     def _request(self, texts: Sequence[str]) -> NDArray[np.float32]:
         body = json.dumps({"model": self.model_name, "input": list(texts)}).encode()
@@ -85,8 +83,17 @@ class HttpEmbedder:
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         request = urllib.request.Request(self.url, body, headers)  # noqa: S310  (checked above)
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
-            return self._vectors(response.read(), len(texts))
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
+                answer = response.read()
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code in _WORTH_ANOTHER_TRY:
+                raise _Busy(f"answered {error.code}") from error
+            raise self._failure(f"answered {error.code}") from error
+        except (OSError, HTTPException) as error:
+            raise _Busy(f"did not answer: {error}") from error
+        return self._vectors(answer, len(texts))
 
     def _vectors(self, answer: bytes, expected: int) -> NDArray[np.float32]:
         try:
@@ -120,7 +127,7 @@ def unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
     """Scale each row to length one; a row of zeros (of an empty text) stays as it is."""
     vectors = np.asarray(vectors, dtype=np.float32)
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(length > 0, length, np.float32(1))
+    return (vectors / np.where(length > 0, length, 1)).astype(np.float32)
 
 
 def padded(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:

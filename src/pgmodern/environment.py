@@ -67,8 +67,6 @@ def _run_offline(target_metadata: MetaData | Sequence[MetaData]) -> None:
 
 
 def _run_online(connection: Connection, target_metadata: MetaData | Sequence[MetaData]) -> None:
-    connection.execute(text("SELECT set_config('lock_timeout', :t, false)"), {"t": LOCK_TIMEOUT})
-    connection.commit()
     context.configure(
         connection=connection,
         target_metadata=target_metadata,
@@ -97,6 +95,7 @@ def is_application_s(name: str | None, type_: str, _parents: object) -> bool:
 def _check_before_upgrade(
     connection: Connection, target_metadata: MetaData | Sequence[MetaData]
 ) -> None:
+    in_transaction = connection.in_transaction()
     migration = context.get_context()
     steps = migration.opts["fn"]
     if getattr(steps, "__name__", None) != "upgrade":
@@ -106,7 +105,8 @@ def _check_before_upgrade(
             require_server(driver(connection).info.server_version // 10_000)
             preflight(connection, required_extensions(target_metadata))
     finally:
-        connection.rollback()
+        if not in_transaction:
+            connection.rollback()
 
 
 @contextmanager
@@ -123,7 +123,12 @@ def _connection() -> Iterator[Connection]:
     except (DBAPIError, psycopg.Error) as error:
         raise unavailable(engine.url, error) from error
     with connection:
-        yield connection
+        connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+        connection.commit()
+        try:
+            yield connection
+        finally:
+            connection.invalidate()  # a session with our settings must not go back to a pool
 
 
 def database_url() -> URL:

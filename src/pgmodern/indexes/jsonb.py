@@ -109,13 +109,25 @@ class JsonbKeyIndex(DeclaredIndex):
 def encoded(document: Json) -> str:
     """Return the document as JSON text; raises DocumentError for what JSONB cannot hold."""
     try:
-        text = json.dumps(document, allow_nan=False, ensure_ascii=False)
-        text.encode()
-    except (TypeError, ValueError, RecursionError, UnicodeError) as error:
+        _check(document)
+        return json.dumps(document, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
         raise DocumentError(
-            f"The document is not JSON: {type(error).__name__}.",
-            "Use objects, lists, strings, finite numbers, booleans and null.",
+            f"JSONB cannot hold the document: {error}.",
+            "Use objects, lists, strings without NUL, finite numbers, booleans and null.",
         ) from error
-    if "\\u0000" in text.replace("\\\\", ""):
-        raise DocumentError("The document holds a NUL character.", "JSONB cannot: remove it.")
-    return text
+
+
+def _check(value: Json) -> None:
+    """Raise for text that JSONB cannot hold, and for nesting deeper than Python's own stack."""
+    if isinstance(value, str):
+        value.encode()
+        if "\0" in value:
+            raise ValueError("a text holds NUL")
+    elif isinstance(value, Mapping):
+        for key, member in value.items():
+            _check(key)
+            _check(member)
+    elif isinstance(value, Sequence):
+        for member in value:
+            _check(member)

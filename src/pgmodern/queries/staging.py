@@ -41,7 +41,7 @@ class Staging:
         self.merge = (
             f"INSERT INTO {target} ({names}) SELECT DISTINCT ON ({unique}) {names} "
             f"FROM pgmodern_staging ORDER BY {unique}, ctid DESC "
-            f"ON CONFLICT ({unique}) DO UPDATE SET {changes}"
+            f"ON CONFLICT ({unique}) {f'DO UPDATE SET {changes}' if changes else 'DO NOTHING'}"
         )
         self.drop = "DROP TABLE pgmodern_staging"
 

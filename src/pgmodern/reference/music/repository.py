@@ -147,6 +147,15 @@ def _key(name: ScalarKey) -> JsonbKeyIndex:
     return index
 
 
+def _scalar(value: Scalar) -> Scalar:
+    return cleaned(value) if isinstance(value, str) else value
+
+
+def _between(name: ScalarKey, low: Scalar | None, high: Scalar | None) -> ColumnElement[bool]:
+    bounds = (bound if bound is None else _scalar(bound) for bound in (low, high))
+    return _key(name).between(*bounds)
+
+
 class ArchiveRepository(DocumentRepository[ArchiveHit]):
     """Archived playlists by what they hold, newest first."""
 
@@ -169,7 +178,7 @@ class ArchiveRepository(DocumentRepository[ArchiveHit]):
         self, key: ScalarKey, value: Scalar, size: int = 20, after: Position | None = None
     ) -> Page[ArchiveHit]:
         """Return a page of the playlists whose scalar key has this value."""
-        return self.where(_key(key).equals(value), size=size, after=after)
+        return self.where(_key(key).equals(_scalar(value)), size=size, after=after)
 
     def with_key_between(
         self,
@@ -180,7 +189,7 @@ class ArchiveRepository(DocumentRepository[ArchiveHit]):
         after: Position | None = None,
     ) -> Page[ArchiveHit]:
         """Return a page of the playlists whose scalar key is in a range, both ends included."""
-        return self.where(_key(key).between(low, high), size=size, after=after)
+        return self.where(_between(key, low, high), size=size, after=after)
 
     def of_user(
         self, user_id: uuid.UUID, size: int = 20, after: Position | None = None
@@ -211,7 +220,7 @@ class AsyncArchiveRepository(AsyncDocumentRepository[ArchiveHit]):
         self, key: ScalarKey, value: Scalar, size: int = 20, after: Position | None = None
     ) -> Page[ArchiveHit]:
         """Return a page of the playlists whose scalar key has this value."""
-        return await self.where(_key(key).equals(value), size=size, after=after)
+        return await self.where(_key(key).equals(_scalar(value)), size=size, after=after)
 
     async def with_key_between(
         self,
@@ -222,7 +231,7 @@ class AsyncArchiveRepository(AsyncDocumentRepository[ArchiveHit]):
         after: Position | None = None,
     ) -> Page[ArchiveHit]:
         """Return a page of the playlists whose scalar key is in a range, both ends included."""
-        return await self.where(_key(key).between(low, high), size=size, after=after)
+        return await self.where(_between(key, low, high), size=size, after=after)
 
     async def of_user(
         self, user_id: uuid.UUID, size: int = 20, after: Position | None = None

@@ -1,0 +1,157 @@
+"""The command line as a pipeline sees it: output, exit codes, and no secrets."""
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import URL, Engine, text
+from sqlalchemy.orm import Session
+
+from pgmodern import cli
+from pgmodern.errors import SettingsError
+from pgmodern.reference.music import AILog, Artist, Base
+
+PGMODERN = str(Path(sys.executable).with_name("pgmodern"))
+
+
+def environment(url: URL | str | None) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DATABASE_", "POSTGRES_"))}
+    if url is None:
+        return kept
+    rendered = url.render_as_string(hide_password=False) if isinstance(url, URL) else url
+    return kept | {"DATABASE_URL": rendered}
+
+
+def pgmodern(
+    url: URL | str | None, *arguments: str, **kwargs: Any
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PGMODERN, *arguments],
+        env=environment(url),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        **kwargs,
+    )
+
+
+def test_check_of_a_migrated_database_exits_0(database_url: URL) -> None:
+    result = pgmodern(database_url, "check")
+    assert result.returncode == 0, result.stderr
+    assert "ix_tracks_title_trgm" in result.stdout
+    assert "bad" not in result.stdout
+
+
+def test_check_prints_json_and_exits_1_with_the_cure(engine: Engine, database_url: URL) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("DROP INDEX ix_tracks_title_trgm"))
+    result = pgmodern(database_url, "check", "--json")
+    assert result.returncode == 1
+    (finding,) = (each for each in json.loads(result.stdout) if not each["ok"])
+    assert finding == {
+        "kind": "index",
+        "name": "ix_tracks_title_trgm",
+        "ok": False,
+        "detail": "missing",
+        "cure": "Run: alembic upgrade head",
+    }
+
+
+def test_check_looks_for_your_own_models(database_url: URL, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(
+        "from sqlalchemy import Column, Index, Integer, MetaData, Table\n"
+        "metadata = MetaData()\n"
+        "things = Table('things', metadata, Column('id', Integer, primary_key=True),\n"
+        "               Column('size', Integer, index=True))\n"
+    )
+    result = pgmodern(database_url, "check", "--models", "app:metadata", cwd=tmp_path)
+    assert result.returncode == 1, result.stderr
+    assert "ix_things_size" in result.stdout
+
+
+@pytest.mark.parametrize("path", ["nowhere:metadata", "json:nothing", "json:loads", "json", ""])
+def test_models_that_are_not_there_are_an_error(path: str) -> None:
+    with pytest.raises(SettingsError, match="--models"):
+        cli.load_metadata(path)
+
+
+def test_models_may_be_an_attribute_of_a_class() -> None:
+    assert cli.load_metadata(cli.REFERENCE) is Base.metadata
+
+
+@pytest.mark.parametrize("command", [["check"], ["demo"], ["embed", "ai-logs"]])
+def test_a_database_that_is_away_is_one_message_and_exit_code_1(command: list[str]) -> None:
+    result = pgmodern("postgresql://someone:s3cret@127.0.0.1:1/nothing", *command)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: No connection to postgresql+psycopg://someone:***@")
+    assert "Check DATABASE_URL" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "s3cret" not in result.stdout + result.stderr
+
+
+def test_an_empty_database_is_told_to_migrate(empty_database_url: URL) -> None:
+    for command in (["demo"], ["embed", "ai-logs"]):
+        result = pgmodern(empty_database_url, *command)
+        assert result.returncode == 1
+        assert "alembic upgrade head" in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_embed_says_how_many_and_twice_finds_none(engine: Engine, database_url: URL) -> None:
+    with Session(engine) as session, session.begin():
+        session.add_all([AILog(prompt="one"), AILog(prompt="two")])
+    first = pgmodern(database_url, "embed", "ai-logs")
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == "2 AI logs embedded with wordllama-l2-supercat-256\n"
+    assert pgmodern(database_url, "embed", "ai-logs", "--all").stdout.startswith("0 AI logs")
+
+
+def test_demo_answers_and_exits_0(database_url: URL) -> None:
+    result = pgmodern(database_url, "demo")
+    assert result.returncode == 0, result.stderr
+    assert "Bohemian Rhapsody, Queen" in result.stdout
+
+
+def test_help_names_every_command_and_gives_examples() -> None:
+    top = pgmodern(None, "--help").stdout
+    for command in ("check", "demo", "embed", "serve"):
+        assert command in top
+        assert pgmodern(None, command, "--help").returncode == 0
+    assert "Example:" in pgmodern(None, "check", "--help").stdout
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    assert pgmodern(None, "destroy").returncode == 2
+
+
+@pytest.fixture
+def server(database_url: URL) -> Iterator[str]:
+    """`pgmodern serve` on a free port; its base URL."""
+    process = subprocess.Popen(
+        [PGMODERN, "serve", "--port", "0"],
+        env=environment(database_url) | {"PYTHONUNBUFFERED": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        line = next(line for line in process.stderr if "running on" in line)
+        yield line.split("running on ")[1].split()[0]
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def test_serve_answers_over_http(engine: Engine, server: str) -> None:
+    with Session(engine) as session, session.begin():
+        session.add(Artist(name="The Beatles"))
+    with urllib.request.urlopen(f"{server}/api/v1/artists/fuzzy?q=beetles", timeout=10) as answer:
+        (result,) = json.load(answer)["results"]
+    assert result["name"] == "The Beatles"
