@@ -24,4 +24,4 @@ class Implementation(PostgresqlImpl):
 
 def register() -> None:
     """Have Alembic compare with it: it takes the last class defined for a dialect."""
-    type("Registered", (Implementation,), {"__dialect__": "postgresql"})
+    type("PostgresqlImpl", (Implementation,), {"__dialect__": "postgresql"})
