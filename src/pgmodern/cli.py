@@ -2,6 +2,7 @@
 
 import json
 import logging
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -149,8 +150,14 @@ def serve(
         import uvicorn  # noqa: PLC0415  (an optional dependency)
 
         from pgmodern.http import create_app  # noqa: PLC0415
-    except ImportError:
+    except ModuleNotFoundError as error:
+        if error.name not in {"uvicorn", "fastapi", "fastapi_offline"}:
+            raise
         raise SettingsError(
             "The HTTP server is not installed.", "pip install 'pgmodern[http]'"
         ) from None
-    uvicorn.run(create_app(create_async_engine(database_url())), host=host, port=port)
+    # uvicorn ends by the signal that it got; as an exception it lets the embedded server stop.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # What people search for belongs in no log.
+    engine = create_async_engine(database_url(), hide_parameters=True)
+    uvicorn.run(create_app(engine), host=host, port=port, access_log=False)

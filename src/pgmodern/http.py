@@ -2,15 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from html import escape
 from importlib.metadata import version
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from fastapi import APIRouter, FastAPI, HTTPException, Query, Request
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from sqlalchemy import exc as sa
 from sqlalchemy import select
@@ -24,13 +24,13 @@ log = logging.getLogger("pgmodern")
 
 RETRY_AFTER = 5
 _HEALTH_TIMEOUT = 2.0
+_FAULT = "Internal server error."
 _AWAY = "The database cannot answer now. Try again in a moment."
 _OLD_SCHEMA = "The database lacks what is searched. Run the migrations: alembic upgrade head."
 # Connection exception, insufficient resources, operator intervention (manual, appendix A).
 _AWAY_CLASSES = ("08", "53", "57")
 # An undefined table, column, function or operator, object, schema: the models are ahead.
 _OLD_SCHEMA_STATES = {"42P01", "42703", "42883", "42704", "3F000"}
-_MARKS = ("<b>", "</b>")
 
 R = TypeVar("R", bound=BaseModel)
 Question = Callable[[AsyncSession], Awaitable[Any]]
@@ -39,30 +39,35 @@ Repository = AsyncSearchRepository[Any]
 Search = Callable[[Repository, str, int], Awaitable[list[Any]]]
 
 
-class Row(BaseModel):
-    """What every search tells of what it found."""
-
-    id: int
-    score: float = Field(ge=0, le=1, description="1 is best.", examples=[0.52])
-    highlight: str | None = Field(
+_Score = Annotated[float, Field(ge=0, le=1, description="1 is best.", examples=[0.52])]
+_Highlight = Annotated[
+    str | None,
+    Field(
         description="HTML: the text searched, escaped, with the words found between `<b>` and "
         "`</b>`. Only full-text search gives one.",
-        examples=["<b>Yellow</b> Submarine"],
-    )
+        examples=["<b>Yellow</b> Submarine / Revolver"],
+    ),
+]
 
 
-class ArtistRow(Row):
+class ArtistRow(BaseModel):
     """An artist that a search found."""
 
+    id: int = Field(examples=[17])
     name: str = Field(examples=["The Beatles"])
+    score: _Score
+    highlight: _Highlight
 
 
-class TrackRow(Row):
+class TrackRow(BaseModel):
     """A track that a search found."""
 
+    id: int = Field(examples=[4711])
     title: str = Field(examples=["Yellow Submarine"])
     artist: str = Field(examples=["The Beatles"])
     album: str | None = Field(examples=["Revolver"])
+    score: _Score
+    highlight: _Highlight
 
 
 class Results(BaseModel, Generic[R]):
@@ -81,7 +86,7 @@ class Health(BaseModel):
 class Problem(BaseModel):
     """Why there is no answer."""
 
-    detail: str = Field(examples=[_AWAY])
+    detail: str
 
 
 def _searchable(text: str) -> str:
@@ -96,7 +101,10 @@ _Sought = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST),
     AfterValidator(_searchable),
-    Query(description="What to search for: at least one letter or digit.", examples=["yelow"]),
+    Query(
+        description="What to search for: at least one letter or digit.",
+        openapi_examples={"misspelt": {"value": "yelow submarine"}},
+    ),
 ]
 _Limit = Annotated[int, Query(ge=1, le=100, description="How many results at most.")]
 _SEARCHES: tuple[tuple[Search, str], ...] = (
@@ -106,10 +114,15 @@ _SEARCHES: tuple[tuple[Search, str], ...] = (
     (AsyncSearchRepository.suggest, "Suggest {} while somebody types"),
 )
 _RESPONSES: dict[int | str, dict[str, Any]] = {
-    500: {"model": Problem, "description": "A fault of the application's"},
+    500: {
+        "model": Problem,
+        "description": "A fault of the application's",
+        "content": {"application/json": {"example": {"detail": _FAULT}}},
+    },
     503: {
         "model": Problem,
         "description": "The database is away, too slow, or not migrated",
+        "content": {"application/json": {"example": {"detail": _AWAY}}},
         "headers": {"Retry-After": {"description": "In seconds", "schema": {"type": "integer"}}},
     },
 }
@@ -120,8 +133,8 @@ def create_app(engine: AsyncEngine, *, timeout: float = 5.0) -> FastAPI:
 
     The database has `timeout` seconds for a request. Then psycopg cancels the statement on the
     server too, so that slow ones do not pile up. That needs no SET, which is one more round trip,
-    and no `-c statement_timeout`, which PgBouncer refuses. For a server that the cancel does not
-    reach, `ALTER ROLE ... SET statement_timeout` is the second line.
+    and no `-c statement_timeout`, which PgBouncer refuses. Against a server that the cancel does
+    not reach, `ALTER ROLE ... SET statement_timeout` is the second line.
     """
 
     @asynccontextmanager
@@ -129,7 +142,7 @@ def create_app(engine: AsyncEngine, *, timeout: float = 5.0) -> FastAPI:
         yield
         await engine.dispose()
 
-    app = FastAPI(
+    app = FastAPIOffline(
         title="pgmodern",
         summary="Search of tracks and artists, by words, phrases and misspelt names.",
         version=version("pgmodern"),
@@ -152,14 +165,14 @@ def create_app(engine: AsyncEngine, *, timeout: float = 5.0) -> FastAPI:
 
 
 def _searches(
-    kind: str, repository: Callable[[AsyncSession], Repository], row: type[Row], ask: Ask
+    kind: str, repository: Callable[[AsyncSession], Repository], row: type[BaseModel], ask: Ask
 ) -> APIRouter:
     router = APIRouter(prefix=f"/api/v1/{kind}", tags=[kind])
 
     def add(search: Search, summary: str) -> None:
         async def endpoint(q: _Sought, limit: _Limit = 10) -> Any:
             hits = await ask(lambda session: search(repository(session), q, limit))
-            return {"query": q, "results": [_shown(hit) for hit in hits]}
+            return {"query": q, "results": [asdict(hit) for hit in hits]}
 
         router.add_api_route(
             f"/{search.__name__.replace('_', '-')}",
@@ -189,27 +202,30 @@ def _asking(engine: AsyncEngine, timeout: float) -> Ask:
         except sa.DBAPIError as error:
             if not error.connection_invalidated:
                 raise
-        # The server had restarted, and with this one the pool drops all its old connections.
-        # Asking a read again costs nothing until then; a ping costs each request a round trip.
+        # The server had restarted, and with this connection the pool drops all of its age.
+        # To ask a read again costs nothing until then; a ping costs every request a round trip.
         return await once(question)
 
     async def ask(question: Question) -> Any:
+        answer = asyncio.create_task(again_if_lost(question))
         try:
             async with asyncio.timeout(timeout):
-                return await again_if_lost(question)
+                return await asyncio.shield(answer)
         except (sa.DBAPIError, sa.TimeoutError, TimeoutError) as error:
             detail = why_unavailable(error)
             if detail is None:
                 raise
             log.warning("%s %s", detail, getattr(error, "orig", None) or repr(error))
             raise HTTPException(503, detail, {"Retry-After": str(RETRY_AFTER)}) from error
+        finally:
+            answer.cancel()  # not waited for: a server that hangs does not take the cancel either
 
     return ask
 
 
 def why_unavailable(error: sa.DBAPIError | sa.TimeoutError | TimeoutError) -> str | None:
     """Say why the database cannot answer now; None when the fault is the application's."""
-    if not isinstance(error, sa.DBAPIError) or error.connection_invalidated:
+    if not isinstance(error, sa.DBAPIError):
         return _AWAY
     sqlstate = getattr(error.orig, "sqlstate", None)
     if sqlstate is None:  # as libpq has it when no connection could be made
@@ -221,24 +237,4 @@ def why_unavailable(error: sa.DBAPIError | sa.TimeoutError | TimeoutError) -> st
 
 async def _failed(_: Request, __: Exception) -> JSONResponse:
     # Once this is sent, Starlette raises the exception again for the server to log.
-    return JSONResponse({"detail": "Internal server error."}, 500)
-
-
-def _shown(hit: music.TrackHit | music.ArtistHit) -> dict[str, Any]:
-    fields = asdict(hit)
-    marked = fields.pop("highlight")
-    texts = [value for value in fields.values() if isinstance(value, str)]
-    return fields | {"highlight": marked and safe_highlight(marked, texts)}
-
-
-def safe_highlight(highlight: str, texts: Iterable[str]) -> str:
-    """Escape a highlight of the texts for HTML, all but the marks around the words found.
-
-    Where the texts hold such marks themselves nobody can tell whose are whose: none are left.
-    """
-    if any(mark in text for text in texts for mark in _MARKS):
-        return escape(highlight.replace("<b>", "").replace("</b>", ""))
-    safe = escape(highlight)
-    for mark in _MARKS:
-        safe = safe.replace(escape(mark), mark)
-    return safe
+    return JSONResponse({"detail": _FAULT}, 500)

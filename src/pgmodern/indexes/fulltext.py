@@ -12,6 +12,8 @@ from pgmodern.indexes.declared import DeclaredIndex, Source, as_column, unlabell
 
 Weight = Literal["A", "B", "C", "D"]
 SIMPLE_UNACCENT = "public.simple_unaccent"
+# The text search parser knows entities and leaves them whole.
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"}
 
 
 def document(
@@ -77,6 +79,8 @@ class FullTextIndex(DeclaredIndex):
         return func.ts_rank(self.vector, present, scaled_to_one, type_=Float)
 
     def highlight(self, query: ColumnElement[Any]) -> ColumnElement[str]:
-        """The sources' text with the words found between <b> and </b>; not HTML-escaped."""
-        text = func.concat_ws(" / ", *(column for column, _ in self._sources))
+        """HTML: the sources' text, escaped, with the words found between <b> and </b>."""
+        text: ColumnElement[str] = func.concat_ws(" / ", *(column for column, _ in self._sources))
+        for character, entity in _ENTITIES.items():
+            text = func.replace(text, character, entity)
         return func.ts_headline(self._configuration, text, query, type_=Text)
