@@ -16,16 +16,23 @@ SIMPLE_UNACCENT = "public.simple_unaccent"
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"}
 
 
+def _inline(value: str) -> ColumnElement[str]:
+    # Not literal_column: an index would take that for the column that leads it to its table.
+    return literal(value, Text, literal_execute=True)
+
+
+def _regconfig(configuration: str) -> ColumnElement[Any]:
+    return cast(_inline(configuration), REGCONFIG)
+
+
 def document(
     sources: Sequence[tuple[ColumnElement[Any], Weight]], configuration: str
 ) -> ColumnElement[Any]:
     """Return the weighted tsvector of some columns; one builder for the index and the trigger."""
-    words = literal_column(f"'{configuration}'::regconfig", REGCONFIG)
-    empty = literal_column("''", Text)
     parts: list[ColumnElement[Any]] = [
         func.setweight(
-            func.to_tsvector(words, func.coalesce(column, empty)),
-            literal_column(f"'{weight}'"),
+            func.to_tsvector(_regconfig(configuration), func.coalesce(column, _inline(""))),
+            _inline(weight),
             type_=TSVECTOR,
         )
         for column, weight in sources
@@ -51,7 +58,7 @@ class FullTextIndex(DeclaredIndex):
         stored: Source | None = None,
         configuration: str = SIMPLE_UNACCENT,
     ) -> None:
-        self._configuration = literal_column(f"'{configuration}'::regconfig", REGCONFIG)
+        self._configuration = _regconfig(configuration)
         self._sources = tuple((as_column(column), weight) for column, weight in sources)
         whole = document(self._sources, configuration).label("document")
         super().__init__(name, whole if stored is None else stored, method="gin")

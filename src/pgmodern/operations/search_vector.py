@@ -72,7 +72,7 @@ class AddSearchVectorOnline(MigrateOperation):
         expression = document(
             list(zip(columns, self.sources.values(), strict=True)), self.configuration
         )
-        return str(expression.compile(dialect=_DIALECT))
+        return str(expression.compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}))
 
     def definitions(self) -> tuple[str, ...]:
         """The statements that make column and trigger; all are repeatable."""
