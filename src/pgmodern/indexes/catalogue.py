@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Index, MetaData, text
+from sqlalchemy import Connection, Index, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex
 
-from pgmodern.locks import transaction
+from pgmodern.locks import driver, transaction
 
 _DEFINITION = text("""
-    SELECT method.amname AS method,
+    SELECT relation.relname AS table_name,
+           method.amname AS method,
            index.indisunique AS is_unique,
            index.indnullsnotdistinct AS nulls_not_distinct,
            index.indnkeyatts AS key_columns,
@@ -26,6 +28,7 @@ _DEFINITION = text("""
            index.indisvalid AND index.indisready AS is_valid
     FROM pg_catalog.pg_index AS index
     JOIN pg_catalog.pg_class AS class ON class.oid = index.indexrelid
+    JOIN pg_catalog.pg_class AS relation ON relation.oid = index.indrelid
     JOIN pg_catalog.pg_am AS method ON method.oid = class.relam
     WHERE index.indexrelid = to_regclass(:name)
 """)
@@ -35,6 +38,7 @@ _DEFINITION = text("""
 class Definition:
     """An index as the catalogue holds it; equal when PostgreSQL would use both alike."""
 
+    table_name: str
     method: str
     is_unique: bool
     nulls_not_distinct: bool
@@ -63,17 +67,22 @@ def declared(connection: Connection, index: Index) -> Definition:
     It is built on an empty temporary copy of the table and rolled back: only the server knows how
     it deparses an expression. Locks the table no more than reading it does.
     """
-    assert index.table is not None
-    assert index.name is not None
-    original = quoted(index.table.name, index.table.schema)
-    copy = index.table.to_metadata(MetaData(), schema=None)  # type: ignore[arg-type]
-    (statement,) = (CreateIndex(each) for each in copy.indexes if each.name == index.name)
-    statement.element.dialect_options["postgresql"]["concurrently"] = False
-    with transaction(connection, roll_back=True):
-        # Without a schema the table's name now means the copy: pg_temp is searched first.
-        connection.execute(text(f"CREATE TEMPORARY TABLE {quoted(copy.name)} (LIKE {original})"))
-        connection.execute(statement)
-        definition = existing(connection, index.name, "pg_temp")
+    table, name = index.table, index.name
+    assert table is not None
+    assert name is not None
+    copy = f"CREATE TEMPORARY TABLE {quoted(table.name)} (LIKE {quoted(table.name, table.schema)})"
+    options = index.dialect_options["postgresql"]
+    concurrently, options["concurrently"] = options["concurrently"], False
+    try:
+        with transaction(connection, roll_back=True):
+            driver(connection).execute(copy.encode())
+            connection.execute(
+                CreateIndex(index),
+                execution_options={"schema_translate_map": {table.schema: "pg_temp"}},
+            )
+            definition = existing(connection, name, "pg_temp")
+    finally:
+        options["concurrently"] = concurrently
     assert definition is not None
     return definition
 
@@ -85,7 +94,10 @@ def differences(connection: Connection, index: Index) -> list[str]:
     there = existing(connection, index.name, index.table.schema)
     if there is None:
         return ["missing"]
-    wanted = declared(connection, index)
+    try:
+        wanted = declared(connection, index)
+    except DBAPIError as error:
+        return [f"cannot be built: {error.orig}"]
     return [
         f"{field}: {getattr(there, field)!r} instead of {getattr(wanted, field)!r}"
         for field in there.__slots__

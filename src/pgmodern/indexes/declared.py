@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from sqlalchemy import BindParameter, Column, ColumnElement, Index, Label, MetaData, Table, event
-from sqlalchemy.orm import Mapped, MappedColumn
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, MappedColumn
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from pgmodern.extensions import VECTOR, Extension
@@ -34,9 +34,11 @@ class DeclaredIndex(Index):
         if where is not None:
             options["postgresql_where"] = where
         super().__init__(name, as_column(expression), **options)
-        if opclass is not None:
-            # SQLAlchemy keys operator classes by column name, which exists only on a table.
+        # SQLAlchemy keys operator classes by column name, which exists only on a table.
+        if opclass is not None and self.table is None:
             event.listen(self, "after_parent_attach", lambda *_: self._set_opclass(opclass))
+        elif opclass is not None:
+            self._set_opclass(opclass)
 
     def _set_opclass(self, opclass: str) -> None:
         self.dialect_options["postgresql"]["ops"] = {self.indexed.key: opclass}
@@ -71,9 +73,12 @@ def _inline(element: Any, **_: Any) -> Any:
 
 
 def as_column(source: Source) -> ColumnElement[Any]:
-    """Return the Core column of a column that is being mapped."""
+    """Return the Core column of a column that is mapped, or is being mapped."""
     if isinstance(source, MappedColumn):
         return source.column
+    if isinstance(source, InstrumentedAttribute):
+        column: ColumnElement[Any] = source.property.columns[0]
+        return column
     assert isinstance(source, ColumnElement)
     return source
 

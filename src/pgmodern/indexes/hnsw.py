@@ -10,6 +10,8 @@ from pgmodern.extensions import VECTOR, Extension
 from pgmodern.indexes.declared import DeclaredIndex, Source, as_column
 from pgmodern.types import HalfVector, Vector
 
+VECTOR_DIMENSIONS, HALFVEC_DIMENSIONS = 2_000, 4_000
+
 Metric = Literal["cosine", "l2", "inner_product"]
 
 
@@ -52,7 +54,9 @@ class HnswIndex(DeclaredIndex):
         stored = vector.type
         if not isinstance(stored, Vector | HalfVector) or stored.dim is None:
             raise TypeError(f"{name}: HNSW needs a column of type Vector(n) or HalfVector(n)")
-        halved = isinstance(stored, Vector) and (as_halfvec or stored.dim > 2000)
+        if stored.dim > HALFVEC_DIMENSIONS:
+            raise TypeError(f"{name}: HNSW takes {HALFVEC_DIMENSIONS:,} dimensions at the most")
+        halved = isinstance(stored, Vector) and (as_halfvec or stored.dim > VECTOR_DIMENSIONS)
         self.operand: Vector | HalfVector = HalfVector(stored.dim) if halved else stored
         prefix = "halfvec" if isinstance(self.operand, HalfVector) else "vector"
         super().__init__(
@@ -80,6 +84,7 @@ class HnswIndex(DeclaredIndex):
         """
         if self.metric == "l2":
             return cast(1 / (1 + distance), Float())
-        undefined = func.nullif(distance, literal_column("'NaN'::float8"))
-        product = 1 - func.coalesce(undefined, 2.0) if self.metric == "cosine" else -distance
+        product = 1 - distance if self.metric == "cosine" else -distance
+        # PostgreSQL takes NaN for greater than any number.
+        product = func.coalesce(func.nullif(product, literal_column("'NaN'::float8")), 0.0)
         return func.least(1.0, func.greatest(0.0, product), type_=Float())

@@ -2,7 +2,9 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Literal
 
 from sqlalchemy import Numeric, String, Text, and_, case, func, literal
@@ -14,10 +16,12 @@ from pgmodern.errors import DocumentError
 from pgmodern.indexes.declared import DeclaredIndex, Source, as_column, unlabelled
 
 Json = Mapping[str, "Json"] | Sequence["Json"] | str | int | float | bool | None
-Scalar = str | int | float
+Scalar = str | int | float | Decimal
+Compare = Callable[[Any, Any], ColumnElement[bool]]
 
 _TEXT_CHARACTERS = 256
 _NUMBER_CHARACTERS = 100
+_TEXT_BYTES = 2**28
 
 
 class JsonbIndex(DeclaredIndex):
@@ -79,31 +83,43 @@ class JsonbKeyIndex(DeclaredIndex):
 
     def equals(self, value: Scalar) -> ColumnElement[bool]:
         """Whether the key holds exactly this value."""
-        held = self._held == self._bound(value)
-        long = isinstance(value, str) and len(value) >= _TEXT_CHARACTERS
-        return held & (self._text == value) if long else held
+        return and_(self._held == self._bound(value), *self._exactly(operator.eq, value))
 
     def between(self, low: Scalar | None, high: Scalar | None) -> ColumnElement[bool]:
         """Whether the key holds a value from `low` to `high`, both included; None is no bound."""
         bounds = []
         if low is not None:
-            bounds.append(self._held >= self._bound(low))
+            bounds += [self._held >= self._bound(low), *self._exactly(operator.ge, low)]
         if high is not None:
-            bounds.append(self._held <= self._bound(high))
+            bounds += [self._held <= self._bound(high), *self._exactly(operator.le, high)]
         return and_(*bounds) if bounds else self._held.is_not(None)
 
     @property
     def _held(self) -> ColumnElement[Any]:
         return unlabelled(self.indexed)
 
+    def _exactly(self, compare: Compare, value: Scalar) -> list[ColumnElement[bool]]:
+        """Compare the whole text where the index, which holds its start, cannot tell."""
+        if self.kind == "number" or len(str(value)) < _TEXT_CHARACTERS:
+            return []
+        return [compare(self._text, literal(str(value), Text))]
+
     def _bound(self, value: Scalar) -> ColumnElement[Any]:
-        if self.kind == "text":
-            return literal(str(value)[:_TEXT_CHARACTERS], Text)
-        if isinstance(value, str) or not math.isfinite(value):
-            raise DocumentError(
-                f"{self.json_key!r} holds numbers, not {value!r}.", "Pass a number."
-            )
-        return literal(value, Numeric)
+        if self.kind == "number":
+            return literal(_number(value, self.json_key), Numeric)
+        _encoded(str(value))
+        return literal(str(value)[:_TEXT_CHARACTERS], Text)
+
+
+def _number(value: Scalar, json_key: str) -> Decimal:
+    # Of a float the digits that it is written with: compared as a float it would lose the index.
+    try:
+        finite = not isinstance(value, str | bool) and math.isfinite(value)
+    except OverflowError:
+        finite = False
+    if not finite:
+        raise DocumentError(f"{json_key!r} holds numbers, finite ones.", "Pass a number.")
+    return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
 
 
 def encoded(document: Json) -> str:
@@ -112,18 +128,30 @@ def encoded(document: Json) -> str:
         _check(document)
         return json.dumps(document, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        raise DocumentError(
-            f"JSONB cannot hold the document: {error}.",
-            "Use objects, lists, strings without NUL, finite numbers, booleans and null.",
-        ) from error
+        raise _refused(error) from error
+
+
+def _encoded(value: str) -> None:
+    try:
+        _check(value)
+    except ValueError as error:
+        raise _refused(error) from error
+
+
+def _refused(error: Exception) -> DocumentError:
+    return DocumentError(
+        f"JSONB cannot hold this: {error}.",
+        "Use objects, lists, strings without NUL, finite numbers, booleans and null.",
+    )
 
 
 def _check(value: Json) -> None:
     """Raise for text that JSONB cannot hold, and for nesting deeper than Python's own stack."""
     if isinstance(value, str):
-        value.encode()
         if "\0" in value:
             raise ValueError("a text holds NUL")
+        if len(value.encode()) >= _TEXT_BYTES:
+            raise ValueError("a text is too long")
     elif isinstance(value, Mapping):
         for key, member in value.items():
             _check(key)
