@@ -13,17 +13,22 @@ READ_TRACK = """
 CREATE FUNCTION read_track(entry jsonb, OUT track jsonb, OUT reason text)
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
-    parts text[];
+    written text;
+    before integer;
+    dash text[];
     legacy text;
     today text;
 BEGIN
     IF jsonb_typeof(entry) = 'string' THEN
-        parts := regexp_match(entry #>> '{}', '^(.*?\\S)\\s+-\\s+(\\S.*)$');
-        IF parts IS NULL THEN
+        written := entry #>> '{}';
+        before := regexp_instr(written, '\\S\\s+-\\s+\\S');
+        dash := regexp_match(written, '\\S(\\s+-\\s+)\\S');
+        IF dash IS NULL THEN
             reason := 'is not written as "Artist - Title"';
             RETURN;
         END IF;
-        track := jsonb_build_object('artist', parts[1], 'title', parts[2]);
+        track := jsonb_build_object('artist', left(written, before),
+                                    'title', substr(written, before + 1 + length(dash[1])));
         RETURN;
     ELSIF jsonb_typeof(entry) <> 'object' THEN
         reason := format('is a %s, not a track', jsonb_typeof(entry));
@@ -56,11 +61,18 @@ DECLARE
     entries jsonb;
     problem text;
     tracks jsonb;
+    written text;
 BEGIN
     document := stored;
     BEGIN
         WHILE jsonb_typeof(document) = 'string' LOOP
-            document := (document #>> '{}')::jsonb;
+            written := document #>> '{}';
+            document := written::jsonb;
+            IF written IS NOT JSON WITH UNIQUE KEYS THEN
+                document := NULL;
+                reason := 'is a string that holds a key twice';
+                RETURN;
+            END IF;
         END LOOP;
     EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
         document := NULL;
@@ -75,7 +87,8 @@ BEGIN
         document := NULL;
         RETURN;
     END IF;
-    SELECT min(format('track %s %s', entry.number, it.reason)) FILTER (WHERE it.reason IS NOT NULL),
+    SELECT (array_agg(format('track %s %s', entry.number, it.reason) ORDER BY entry.number)
+               FILTER (WHERE it.reason IS NOT NULL))[1],
            jsonb_agg(it.track ORDER BY entry.number)
     INTO problem, tracks
     FROM jsonb_array_elements(entries) WITH ORDINALITY AS entry (value, number),
@@ -104,6 +117,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP TABLE unreadable_archives")
+    op.release_table("unreadable_archives")
     op.execute("DROP FUNCTION read_playlist(jsonb)")
     op.execute("DROP FUNCTION read_track(jsonb)")

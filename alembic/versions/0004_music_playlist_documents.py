@@ -23,6 +23,9 @@ def upgrade() -> None:
                 INSERT INTO unreadable_archives (archive_id, reason)
                 SELECT id, reason FROM understood WHERE reason IS NOT NULL
                 ON CONFLICT (archive_id) DO UPDATE SET reason = excluded.reason
+            ), readable AS (
+                DELETE FROM unreadable_archives USING understood
+                WHERE archive_id = understood.id AND understood.reason IS NULL
             )
             UPDATE archives SET playlist_data = understood.document
             FROM understood

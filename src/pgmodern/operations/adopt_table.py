@@ -32,7 +32,7 @@ class AdoptTable(MigrateOperation):
 class ReleaseTable(MigrateOperation):
     """Drop a table that `op.adopt_table` created, if it is empty; otherwise leave it alone.
 
-    Takes ACCESS EXCLUSIVE on the table that it drops, and nothing on one that it leaves.
+    Takes ACCESS EXCLUSIVE on a table that was created, so that no row can come in meanwhile.
     """
 
     def __init__(self, name: str) -> None:
@@ -63,14 +63,20 @@ def _release(operations: Operations, operation: ReleaseTable) -> None:
         operations,
         "table",
         operation.name,
-        f"""IF to_regclass('{table}') IS NULL THEN
-            NULL;
-        ELSIF EXISTS (SELECT FROM {table}) THEN
-            RAISE NOTICE 'kept table {operation.name}: it holds rows';
+        f"""BEGIN
+            IF to_regclass('{table}') IS NOT NULL THEN
+                LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE;
+                IF EXISTS (SELECT FROM {table}) THEN
+                    RAISE NOTICE 'kept table {operation.name}: it holds rows';
+                    kept := true;
+                ELSE
+                    DROP TABLE {table};
+                END IF;
+            END IF;
+        EXCEPTION WHEN dependent_objects_still_exist THEN
+            RAISE NOTICE 'kept table {operation.name}: something else depends on it';
             kept := true;
-        ELSE
-            DROP TABLE {table};
-        END IF;""",
+        END;""",
     )
 
 

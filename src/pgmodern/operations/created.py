@@ -40,6 +40,8 @@ BEGIN
     END IF;
     IF ours AND NOT kept THEN
         DELETE FROM {RECORD} AS r WHERE r.kind = '{kind}' AND r.name = '{name}';
+    END IF;
+    IF to_regclass('{RECORD}') IS NOT NULL THEN
         IF NOT EXISTS (SELECT FROM {RECORD}) THEN
             DROP TABLE {RECORD};
         END IF;
