@@ -79,7 +79,7 @@ def run(connection: Connection, backfill: Backfill) -> int:
             done += count
             advance(count)
             size = next_size(size, time.monotonic() - started)
-    _forget(connection, backfill.name)
+    forget(connection, backfill.name)
     return done
 
 
@@ -97,8 +97,11 @@ def _run_batch(
     return upto, count
 
 
-def _forget(connection: Connection, name: str) -> None:
+def forget(connection: Connection, name: str) -> None:
+    """Drop the state of a backfill, if there is any, so that it would start from the beginning."""
     with transaction(connection):
+        if connection.scalar(text(f"SELECT to_regclass('{STATE}') IS NULL")):
+            return
         connection.execute(text(f"DELETE FROM {STATE} WHERE name = :name"), {"name": name})
         if not connection.scalar(text(f"SELECT count(*) FROM {STATE}")):
             connection.execute(text(f"DROP TABLE {STATE}"))

@@ -103,7 +103,7 @@ def _try_to_create(connection: Connection, name: str) -> None:
     try:
         connection.execute(text(create_sql(name)))
     except DBAPIError as error:
-        raise creation_error(name, error) from error
+        raise denied(name, error) from error
     finally:
         trial.rollback()
 
@@ -113,14 +113,11 @@ def create_sql(name: str) -> str:
     return f'CREATE EXTENSION IF NOT EXISTS "{name}"'
 
 
-def creation_error(name: str, error: DBAPIError) -> ExtensionError:
-    """Translate the server's refusal to create an extension."""
-    if isinstance(error.orig, InsufficientPrivilege):
-        return ExtensionError(
-            f"This role may not create the extension {name!r}.",
-            f'Have an administrator run it once in this database: CREATE EXTENSION "{name}";',
-        )
-    return ExtensionError(f"The extension {name!r} could not be created: {error.orig}", _LOG)
-
-
-_LOG = "The server's log says why; its package may be installed for another major version."
+def denied(name: str, error: DBAPIError) -> ExtensionError | DBAPIError:
+    """Translate the server's refusal to let this role create an extension; keep other errors."""
+    if not isinstance(error.orig, InsufficientPrivilege):
+        return error
+    return ExtensionError(
+        f"This role may not create the extension {name!r}.",
+        f'Have an administrator run it once in this database: CREATE EXTENSION "{name}";',
+    )

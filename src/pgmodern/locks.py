@@ -4,7 +4,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import psycopg
@@ -15,6 +15,8 @@ from sqlalchemy import Connection
 from pgmodern.errors import MigrationError
 
 log = logging.getLogger("pgmodern")
+
+PATIENCE = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,23 @@ def transaction(
 ) -> AbstractContextManager[psycopg.Transaction]:
     """Open a transaction of its own on a connection that is in autocommit mode."""
     return driver(connection).transaction(force_rollback=roll_back)
+
+
+@contextmanager
+def patience(connection: Connection) -> Iterator[None]:
+    """Let a concurrent build or drop of an index wait for the transactions that it must outlive.
+
+    It waits for every older snapshot, so a short `lock_timeout` would end it for any long query;
+    and it can wait, as its own lock stands in the way of no read and no write.
+    """
+    session = driver(connection)
+    before = session.execute("SELECT current_setting('lock_timeout')").fetchone()
+    session.execute(f"SET lock_timeout = '{PATIENCE:.0f}s'".encode())
+    try:
+        yield
+    finally:
+        if before is not None and not session.closed:
+            session.execute("SELECT set_config('lock_timeout', %s, false)", before)
 
 
 def execute_briefly(

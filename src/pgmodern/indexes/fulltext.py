@@ -12,6 +12,7 @@ from pgmodern.indexes.declared import DeclaredIndex, Source, as_column, unlabell
 
 Weight = Literal["A", "B", "C", "D"]
 SIMPLE_UNACCENT = "public.simple_unaccent"
+LONGEST_DOCUMENT = 200_000
 # The text search parser knows entities and leaves them whole.
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"}
 
@@ -28,10 +29,17 @@ def _regconfig(configuration: str) -> ColumnElement[Any]:
 def document(
     sources: Sequence[tuple[ColumnElement[Any], Weight]], configuration: str
 ) -> ColumnElement[Any]:
-    """Return the weighted tsvector of some columns; one builder for the index and the trigger."""
+    """Return the weighted tsvector of some columns; one builder for the index and the trigger.
+
+    Of each column it takes the first 200,000 characters (of several, their share of that), so
+    that the vector stays below its limit of 1 MB, beyond which every INSERT would fail.
+    """
+    share = literal(LONGEST_DOCUMENT // len(sources), Integer, literal_execute=True)
     parts: list[ColumnElement[Any]] = [
         func.setweight(
-            func.to_tsvector(_regconfig(configuration), func.coalesce(column, _inline(""))),
+            func.to_tsvector(
+                _regconfig(configuration), func.left(func.coalesce(column, _inline("")), share)
+            ),
             _inline(weight),
             type_=TSVECTOR,
         )

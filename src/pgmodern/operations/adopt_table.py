@@ -6,6 +6,7 @@ from alembic.operations import MigrateOperation, Operations
 
 from pgmodern.indexes.catalogue import quoted
 from pgmodern.operations import created
+from pgmodern.operations.literal import execute, string
 
 
 class AdoptTable(MigrateOperation):
@@ -46,15 +47,19 @@ class ReleaseTable(MigrateOperation):
 
 def _adopt(operations: Operations, operation: AdoptTable) -> None:
     table = quoted(operation.name)
-    created.remember(operations, "table", operation.name, f"to_regclass('{table}') IS NULL")
+    absent = f"to_regclass({string(table)}) IS NULL"
+    created.remember(operations, "table", operation.name, absent)
     statements = ";\n    ".join(operation.statements)
-    operations.execute(f"""DO $adopt$
+    execute(
+        operations,
+        f"""DO $adopt$
 BEGIN
-IF to_regclass('{table}') IS NULL THEN
+IF {absent} THEN
     {statements};
 END IF;
 END
-$adopt$""")
+$adopt$""",
+    )
 
 
 def _release(operations: Operations, operation: ReleaseTable) -> None:
@@ -64,17 +69,17 @@ def _release(operations: Operations, operation: ReleaseTable) -> None:
         "table",
         operation.name,
         f"""BEGIN
-            IF to_regclass('{table}') IS NOT NULL THEN
+            IF to_regclass({string(table)}) IS NOT NULL THEN
                 LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE;
                 IF EXISTS (SELECT FROM {table}) THEN
-                    RAISE NOTICE 'kept table {operation.name}: it holds rows';
+                    RAISE NOTICE 'kept table %: it holds rows', {string(operation.name)};
                     kept := true;
                 ELSE
                     DROP TABLE {table};
                 END IF;
             END IF;
         EXCEPTION WHEN dependent_objects_still_exist THEN
-            RAISE NOTICE 'kept table {operation.name}: something else depends on it';
+            RAISE NOTICE 'kept table %: something else depends on it', {string(operation.name)};
             kept := true;
         END;""",
     )

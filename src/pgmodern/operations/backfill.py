@@ -6,6 +6,7 @@ from alembic.operations import MigrateOperation, Operations
 
 from pgmodern import backfill
 from pgmodern.backfill import Backfill
+from pgmodern.operations.literal import execute
 
 
 class BackfillOnline(MigrateOperation):
@@ -38,7 +39,7 @@ def run_online(operations: Operations, operation: BackfillOnline) -> None:
     context = operations.migration_context
     with context.autocommit_block():
         if context.as_sql:
-            operations.execute(backfill.offline(operation.backfill))
+            execute(operations, backfill.offline(operation.backfill))
         else:
             backfill.run(operations.get_bind(), operation.backfill)
 

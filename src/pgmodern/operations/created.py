@@ -8,6 +8,8 @@ from typing import Literal
 
 from alembic.operations import Operations
 
+from pgmodern.operations.literal import execute, string
+
 RECORD = "pgmodern_created"
 
 Kind = Literal["extension", "table"]
@@ -15,31 +17,35 @@ Kind = Literal["extension", "table"]
 
 def remember(operations: Operations, kind: Kind, name: str, absent: str) -> None:
     """Record, just before an object is created, that it is not there (the condition `absent`)."""
-    operations.execute(
-        f"CREATE TABLE IF NOT EXISTS {RECORD} (kind text, name text, PRIMARY KEY (kind, name))"
+    execute(
+        operations,
+        f"CREATE TABLE IF NOT EXISTS {RECORD} (kind text, name text, PRIMARY KEY (kind, name))",
     )
-    operations.execute(
-        f"INSERT INTO {RECORD} (kind, name) SELECT '{kind}', '{name}' WHERE {absent} "
-        "ON CONFLICT DO NOTHING"
+    execute(
+        operations,
+        f"INSERT INTO {RECORD} (kind, name) SELECT '{kind}', {string(name)} WHERE {absent} "
+        "ON CONFLICT DO NOTHING",
     )
 
 
 def drop_if_ours(operations: Operations, kind: Kind, name: str, drop: str) -> None:
     """Run plpgsql that drops an object, if it is recorded; `kept := true` says it had to stay."""
-    operations.execute(f"""DO $ours$
+    recorded = f"{RECORD} AS r WHERE r.kind = '{kind}' AND r.name = {string(name)}"
+    execute(
+        operations,
+        f"""DO $ours$
 DECLARE
     ours boolean := false;
     kept boolean := false;
 BEGIN
     IF to_regclass('{RECORD}') IS NOT NULL THEN
-        SELECT EXISTS (SELECT FROM {RECORD} AS r WHERE r.kind = '{kind}' AND r.name = '{name}')
-        INTO ours;
+        SELECT EXISTS (SELECT FROM {recorded}) INTO ours;
     END IF;
     IF ours THEN
         {drop}
     END IF;
     IF ours AND NOT kept THEN
-        DELETE FROM {RECORD} AS r WHERE r.kind = '{kind}' AND r.name = '{name}';
+        DELETE FROM {recorded};
     END IF;
     IF to_regclass('{RECORD}') IS NOT NULL THEN
         IF NOT EXISTS (SELECT FROM {RECORD}) THEN
@@ -47,4 +53,5 @@ BEGIN
         END IF;
     END IF;
 END
-$ours$""")
+$ours$""",
+    )

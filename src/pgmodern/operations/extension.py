@@ -5,8 +5,9 @@ from __future__ import annotations
 from alembic.operations import MigrateOperation, Operations
 from sqlalchemy.exc import DBAPIError
 
-from pgmodern.extensions import Extension, create_sql, creation_error, preflight
+from pgmodern.extensions import Extension, create_sql, denied, preflight, version_key
 from pgmodern.operations import created
+from pgmodern.operations.literal import execute, string
 
 
 class CreateExtension(MigrateOperation):
@@ -55,12 +56,29 @@ def _create(operations: Operations, operation: CreateExtension) -> None:
     connection = None if operations.migration_context.as_sql else operations.get_bind()
     if connection is not None:
         preflight(connection, [operation.extension])
-    absent = f"NOT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = '{name}')"
+    absent = f"NOT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = {string(name)})"
     created.remember(operations, "extension", name, absent)
     try:
-        operations.execute(create_sql(name))
+        execute(operations, create_sql(name))
     except DBAPIError as error:
-        raise creation_error(name, error) from error
+        raise denied(name, error) from error
+    if connection is None:
+        execute(operations, _check_version(operation.extension))
+
+
+def _check_version(extension: Extension) -> str:
+    oldest = list(version_key(extension.minimum))
+    return f"""DO $version$
+DECLARE
+    version text := (SELECT extversion FROM pg_catalog.pg_extension
+                     WHERE extname = {string(extension.name)});
+BEGIN
+    IF string_to_array(substring(version FROM '^[0-9.]*[0-9]'), '.')::int[] < ARRAY{oldest} THEN
+        RAISE EXCEPTION 'extension % is %, {extension.minimum} or later is needed',
+            {string(extension.name)}, version;
+    END IF;
+END
+$version$"""
 
 
 def _drop(operations: Operations, operation: DropExtension) -> None:
@@ -72,7 +90,7 @@ def _drop(operations: Operations, operation: DropExtension) -> None:
         f"""BEGIN
             DROP EXTENSION IF EXISTS "{name}";
         EXCEPTION WHEN dependent_objects_still_exist THEN
-            RAISE NOTICE 'kept extension {name}: something else depends on it';
+            RAISE NOTICE 'kept extension %: something else depends on it', {string(name)};
             kept := true;
         END;""",
     )

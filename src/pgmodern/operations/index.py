@@ -7,11 +7,15 @@ from typing import Any
 
 from alembic.operations import MigrateOperation, Operations
 from alembic.operations.ops import CreateIndexOp
-from sqlalchemy import Connection, Index, TextClause
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Column, Connection, Index, TextClause
 from sqlalchemy.schema import CreateIndex
 
+from pgmodern.errors import MigrationError
 from pgmodern.indexes import catalogue
 from pgmodern.indexes.catalogue import quoted
+from pgmodern.locks import driver, patience
+from pgmodern.operations.literal import execute, string
 
 
 class CreateIndexOnline(MigrateOperation):
@@ -19,7 +23,8 @@ class CreateIndexOnline(MigrateOperation):
 
     SHARE UPDATE EXCLUSIVE on the table; waits for the transactions that are older than it.
     An index of that name with the same definition that is valid is left as it is; a different or
-    an invalid one (what a killed build leaves) is dropped and built anew.
+    an invalid one (what a killed build leaves) is dropped and built anew. Raises MigrationError
+    when the name is taken by an index of another table.
     """
 
     def __init__(self, index: CreateIndexOp) -> None:
@@ -74,12 +79,23 @@ class DropIndexOnline(MigrateOperation):
 def create(operations: Operations, operation: CreateIndexOnline) -> None:
     """Create the index outside a transaction."""
     context = operations.migration_context
-    index = operation.index.to_index(context)
+    index = _to_index(operation.index, context)
     with context.autocommit_block():
         if context.as_sql:
             operations.execute(CreateIndex(index, if_not_exists=True))
+            execute(operations, _check_valid(index))
         elif _must_build(operations.get_bind(), index):
-            operations.execute(CreateIndex(index))
+            with patience(operations.get_bind()):
+                operations.execute(CreateIndex(index))
+
+
+def _to_index(operation: CreateIndexOp, context: MigrationContext) -> Index:
+    index = operation.to_index(context)
+    assert index.table is not None
+    for name in operation.kw.get("postgresql_include") or ():
+        if name not in index.table.c:
+            index.table.append_column(Column(name))
+    return index
 
 
 def _must_build(connection: Connection, index: Index) -> bool:
@@ -88,16 +104,40 @@ def _must_build(connection: Connection, index: Index) -> bool:
     there = catalogue.existing(connection, index.name, index.table.schema)
     if there is None:
         return True
+    if there.table_name != index.table.name:
+        raise MigrationError(
+            f"The index {index.name} is one of the table {there.table_name}.",
+            "Give one of the two another name.",
+        )
     if there == catalogue.declared(connection, index):
         return False
-    connection.exec_driver_sql(drop_sql(index.name, index.table.schema))
+    with patience(connection):
+        driver(connection).execute(drop_sql(index.name, index.table.schema).encode())
     return True
+
+
+def _check_valid(index: Index) -> str:
+    assert index.table is not None
+    name = string(quoted(str(index.name), index.table.schema))
+    return f"""DO $valid$
+BEGIN
+    IF NOT (SELECT indisvalid FROM pg_catalog.pg_index WHERE indexrelid = to_regclass({name})) THEN
+        RAISE EXCEPTION 'index % is invalid: drop it and run this again', {name};
+    END IF;
+END
+$valid$"""
 
 
 def drop(operations: Operations, operation: DropIndexOnline) -> None:
     """Drop the index outside a transaction."""
-    with operations.migration_context.autocommit_block():
-        operations.execute(drop_sql(operation.index_name, operation.schema))
+    context = operations.migration_context
+    statement = drop_sql(operation.index_name, operation.schema)
+    with context.autocommit_block():
+        if context.as_sql:
+            execute(operations, statement)
+        else:
+            with patience(operations.get_bind()):
+                execute(operations, statement)
 
 
 def drop_sql(name: str, schema: str | None = None) -> str:

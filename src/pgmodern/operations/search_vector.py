@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 from alembic.operations import MigrateOperation, Operations
 from sqlalchemy import Dialect, column, table
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-from pgmodern.backfill import Backfill
+from pgmodern.backfill import Backfill, forget
 from pgmodern.indexes.catalogue import quoted
 from pgmodern.indexes.fulltext import SIMPLE_UNACCENT, Weight, document
 from pgmodern.locks import execute_briefly
 from pgmodern.operations.backfill import BackfillOnline, run_online
+from pgmodern.operations.literal import execute
 
+_NAME_BYTES = 63
 _DIALECT: Dialect = PGDialect_psycopg(paramstyle="named")  # type: ignore[no-untyped-call]
 
 
@@ -92,7 +95,7 @@ class AddSearchVectorOnline(MigrateOperation):
         """The backfill of the rows that were there before the trigger."""
         target = quoted(self.column_name)
         return Backfill(
-            name=f"{self.table_name}.{self.column_name}",
+            name=_backfill_name(self.table_name, self.column_name),
             table=self.table_name,
             key=self.key,
             key_type=self.key_type,
@@ -127,8 +130,15 @@ class DropSearchVectorOnline(MigrateOperation):
         )
 
 
+def _backfill_name(table_name: str, column_name: str) -> str:
+    return f"{table_name}.{column_name}"
+
+
 def _trigger_name(table_name: str, column_name: str) -> str:
-    return quoted(f"{table_name}_{column_name}")
+    whole = f"{table_name}_{column_name}".encode()
+    # The digest tells a_b.c from a.b_c, and long names that start alike.
+    digest = hashlib.sha256(f"{table_name}\0{column_name}".encode()).hexdigest()[:8]
+    return quoted(f"{whole[: _NAME_BYTES - 9].decode(errors='ignore')}_{digest}")
 
 
 def _run(operations: Operations, definitions: tuple[str, ...]) -> None:
@@ -136,7 +146,7 @@ def _run(operations: Operations, definitions: tuple[str, ...]) -> None:
     with context.autocommit_block():
         if context.as_sql:
             for statement in definitions:
-                operations.execute(statement)
+                execute(operations, statement)
         else:
             execute_briefly(operations.get_bind(), *definitions)
 
@@ -148,6 +158,12 @@ def _add(operations: Operations, operation: AddSearchVectorOnline) -> None:
 
 def _drop(operations: Operations, operation: DropSearchVectorOnline) -> None:
     _run(operations, operation.definitions())
+    context = operations.migration_context
+    if not context.as_sql:
+        with context.autocommit_block():
+            forget(
+                operations.get_bind(), _backfill_name(operation.table_name, operation.column_name)
+            )
 
 
 def register() -> None:

@@ -53,7 +53,8 @@ def _create(operations: Operations, operation: CreateTextSearchConfiguration) ->
     )
     operations.execute(
         f"ALTER TEXT SEARCH CONFIGURATION {operation.name} ALTER MAPPING FOR "
-        f"hword, hword_part, word WITH unaccent, {operation.dictionary}"
+        f"hword, hword_part, word, numhword, hword_numpart, numword "
+        f"WITH unaccent, {operation.dictionary}"
     )
 
 
