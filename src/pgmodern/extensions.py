@@ -37,8 +37,11 @@ UNACCENT = Extension("unaccent", "1.1", "its rules of today came with 1.1", "una
 
 
 def version_key(version: str) -> tuple[int, ...]:
-    """Order versions by their numbers: '0.10.1' comes after '0.8.0'."""
-    return tuple(int(number) for number in re.findall(r"\d+", version))
+    """Order versions by their numbers: '0.10.1' comes after '0.8.0', which is '0.8'."""
+    numbers = [int(number) for number in re.findall(r"\d+", version)]
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)
 
 
 def installed(connection: Connection) -> dict[str, str]:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import psycopg
-from psycopg import Cursor, sql
+from psycopg import Cursor
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import Connection
 
@@ -95,8 +95,12 @@ def execute_briefly(
             return
 
 
+def bounded(timeout: float) -> str:
+    """Return the SET LOCAL that bounds each wait for a lock; at least 1 ms, as 0 is for ever."""
+    return f"SET LOCAL lock_timeout = '{max(1, round(timeout * 1000))}ms'"
+
+
 def _apply(cursor: Cursor[tuple[object, ...]], timeout: float, statements: tuple[str, ...]) -> None:
-    milliseconds = sql.Literal(f"{timeout * 1000:.0f}ms")
-    cursor.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(milliseconds))
+    cursor.execute(bounded(timeout).encode())
     for statement in statements:
         cursor.execute(statement.encode())

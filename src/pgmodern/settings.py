@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError
 from pgmodern.errors import SettingsError
 
 DRIVER = "postgresql+psycopg"
+_PORTS, _PORT_DIGITS = 65_536, 5
 _PARTS = ("HOST", "PORT", "USER", "PASSWORD", "DB")
 
 
@@ -36,16 +37,32 @@ def read(environ: Mapping[str, str] | None = None, directory: Path | None = None
     """
     environ = os.environ if environ is None else environ
     directory = Path.cwd() if directory is None else directory
-    dotenv = {k: v for k, v in dotenv_values(directory / ".env").items() if v is not None}
+    dotenv = _dotenv(directory / ".env")
     either = {**dotenv, **environ}
-    home = Path(either.get("PGMODERN_HOME") or directory / ".pgmodern")
     return Settings(
         url=_url(environ) or _url(dotenv),
-        home=home.expanduser().absolute(),
+        home=_home(either.get("PGMODERN_HOME"), directory),
         embedding_url=either.get("PGMODERN_EMBEDDING_URL") or None,
         embedding_model=either.get("PGMODERN_EMBEDDING_MODEL") or None,
         embedding_key=either.get("PGMODERN_EMBEDDING_KEY") or None,
     )
+
+
+def _dotenv(path: Path) -> dict[str, str]:
+    try:
+        found = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path} is not UTF-8 text.", "Save it as UTF-8.") from None
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _home(named: str | None, directory: Path) -> Path:
+    try:
+        return Path(named or directory / ".pgmodern").expanduser().absolute()
+    except RuntimeError:
+        raise SettingsError(
+            f"PGMODERN_HOME is {named!r}, the home of nobody.", "Name a folder."
+        ) from None
 
 
 def _url(source: Mapping[str, str]) -> URL | None:
@@ -56,26 +73,41 @@ def _url(source: Mapping[str, str]) -> URL | None:
     return None
 
 
-def parse_url(text: str) -> URL:
+def parse_url(url: str | URL) -> URL:
     """Turn any `postgres://` or `postgresql[+driver]://` URL into one for the psycopg 3 driver.
 
-    Raises SettingsError, without the text (it may hold a password), when it is no such URL.
+    User and password move from the parameters, where libpq takes them too, to their place, where
+    they are not shown. Raises SettingsError, without the URL's text (it may hold a password), when
+    it is no such URL.
     """
-    cure = "Write it as postgresql://user:password@host:5432/database."
+    cure = "Write it as postgresql://user:password@host:5432/database, its parts percent-encoded."
     try:
-        url = make_url(text.strip())
+        parsed = make_url(url.strip() if isinstance(url, str) else url)
     except (ArgumentError, ValueError):
-        raise SettingsError("DATABASE_URL is not a URL.", cure) from None
-    if url.drivername.partition("+")[0] not in {"postgresql", "postgres"}:
-        raise SettingsError(f"DATABASE_URL names {url.drivername!r}, not PostgreSQL.", cure)
-    return url.set(drivername=DRIVER)
+        raise SettingsError("The database's URL is no URL.", cure) from None
+    if parsed.drivername.partition("+")[0] not in {"postgresql", "postgres"}:
+        raise SettingsError("The database's URL is not one of PostgreSQL.", cure)
+    port = 5432 if parsed.port is None else parsed.port
+    if "@" in f"{parsed.host}{parsed.database}" or not 0 < port < _PORTS:
+        raise SettingsError("The database's URL has an impossible host, port or database.", cure)
+    return _with_visible_secrets_moved(parsed.set(drivername=DRIVER))
+
+
+def _with_visible_secrets_moved(url: URL) -> URL:
+    user, password = url.query.get("user"), url.query.get("password")
+    if isinstance(user, str):
+        url = url.set(username=url.username or user)
+    if isinstance(password, str):
+        url = url.set(password=url.password or password)
+    return url.difference_update_query(["user", "password"])
 
 
 def _from_parts(
     host: str | None, port: str | None, user: str | None, password: str | None, database: str | None
 ) -> URL:
-    if port is not None and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise SettingsError(f"POSTGRES_PORT is {port!r}.", "Set it to a number from 1 to 65535.")
+    digits = port is None or (port.isascii() and port.isdigit() and len(port) <= _PORT_DIGITS)
+    if not digits or not 0 < int(port or 5432) < _PORTS:
+        raise SettingsError("POSTGRES_PORT is no port.", "Set it to a number from 1 to 65535.")
     return URL.create(
         DRIVER,
         username=user or "postgres",

@@ -20,23 +20,30 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 
 from pgmodern.errors import VectorError
 
+LARGEST = 16_000
+
 
 def checked(value: ArrayLike, dimensions: int | None, limit: float) -> NDArray[np.float32]:
     """Return the value as float32, or raise VectorError that says what is wrong with it.
 
     `dimensions` is what the column takes (None: any), `limit` the largest magnitude it holds.
     """
-    try:
-        vector = np.asarray(value, dtype=np.float32)
-    except (TypeError, ValueError, OverflowError):
-        raise VectorError("The vector is not a sequence of numbers.", "Pass floats.") from None
-    if vector.ndim != 1:
-        raise VectorError(f"The vector has {vector.ndim} axes.", "Pass one axis.")
-    if dimensions is not None and vector.size != dimensions:
+    given = _array(value)
+    if given is None or given.dtype.kind not in "biuf":
+        raise VectorError("The vector is not a sequence of numbers.", "Pass floats.")
+    if given.ndim != 1:
+        raise VectorError(f"The vector has {given.ndim} axes.", "Pass one axis.")
+    if dimensions is not None and given.size != dimensions:
         raise VectorError(
-            f"The vector has {vector.size:,} dimensions, the column takes {dimensions:,}.",
+            f"The vector has {given.size:,} dimensions, the column takes {dimensions:,}.",
             "Embed with the model that the column was made for.",
         )
+    if not 1 <= given.size <= LARGEST:
+        raise VectorError(
+            f"The vector has {given.size:,} dimensions.", f"A column takes 1 to {LARGEST:,}."
+        )
+    with np.errstate(over="ignore"):
+        vector = given.astype(np.float32)
     unfit = ~(np.abs(vector) <= limit)
     if unfit.any():
         first = int(unfit.argmax())
@@ -47,68 +54,70 @@ def checked(value: ArrayLike, dimensions: int | None, limit: float) -> NDArray[n
     return vector
 
 
-class Vector(VECTOR):
+def _array(value: ArrayLike) -> NDArray[Any] | None:
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError):
+        return None
+
+
+class _Checked:
+    """What both types share; `wire` is pgvector's value, `scalar` numpy's type of one number."""
+
+    dim: int | None
+    wire: ClassVar[Any]
+    scalar: ClassVar[str]
+
+    def check(self, value: ArrayLike) -> NDArray[np.float32]:
+        """Return the value as float32; raises VectorError when this column cannot hold it."""
+        return checked(value, self.dim, float(np.finfo(self.scalar).max))
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:  # noqa: ARG002
+        """Check a parameter and have it sent in binary."""
+        return lambda value: None if value is None else self.wire(self.check(value))
+
+    def literal_processor(self, dialect: Dialect) -> Callable[[Any], str]:  # noqa: ARG002
+        """Check a value that is written into a statement."""
+        return lambda value: f"'{self.wire(self.check(value)).to_text()}'"
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
+        """Decode a result, whichever format it came in."""
+        return self._decoded
+
+    def _decoded(self, value: Any) -> NDArray[Any] | None:
+        if value is None:
+            return None
+        if isinstance(value, str):
+            return np.array(value[1:-1].split(","), dtype=self.scalar)
+        if isinstance(value, self.wire):  # pgvector's own loaders are registered
+            value = value.to_binary()
+        return np.frombuffer(value, np.dtype(self.scalar).newbyteorder(">"), offset=4).astype(
+            self.scalar
+        )
+
+    def compare_values(self, x: Any, y: Any) -> bool:
+        """Tell the unit of work whether a vector has changed."""
+        if x is None or y is None:
+            return x is y
+        return np.array_equal(np.asarray(x, self.scalar), np.asarray(y, self.scalar))
+
+
+class Vector(_Checked, VECTOR):
     """`vector(dimensions)`: float32, up to 16,000 dimensions, up to 2,000 under an HNSW index."""
 
     cache_ok = True
     render_bind_cast = True
-    limit: ClassVar[float] = float(np.finfo(np.float32).max)
-
-    def bind_processor(self, dialect: Dialect) -> Callable[[Any], pgvector.Vector | None]:  # noqa: ARG002
-        def process(value: Any) -> pgvector.Vector | None:
-            return None if value is None else pgvector.Vector(self.check(value))
-
-        return process
-
-    def result_processor(
-        self,
-        dialect: Dialect,  # noqa: ARG002
-        coltype: object,  # noqa: ARG002
-    ) -> Callable[[Any], NDArray[np.float32] | None]:
-        def process(value: Any) -> NDArray[np.float32] | None:
-            if value is None:
-                return None
-            if isinstance(value, str):
-                return np.array(value[1:-1].split(","), dtype=np.float32)
-            return np.frombuffer(value, ">f4", offset=4).astype(np.float32)
-
-        return process
-
-    def check(self, value: ArrayLike) -> NDArray[np.float32]:
-        """Return the value as float32; raises VectorError when this column cannot hold it."""
-        return checked(value, self.dim, self.limit)
+    wire = pgvector.Vector
+    scalar = "float32"
 
 
-class HalfVector(HALFVEC):
+class HalfVector(_Checked, HALFVEC):
     """`halfvec(dimensions)`: float16, up to 16,000 dimensions, up to 4,000 under an HNSW index."""
 
     cache_ok = True
     render_bind_cast = True
-    limit: ClassVar[float] = float(np.finfo(np.float16).max)
-
-    def bind_processor(self, dialect: Dialect) -> Callable[[Any], pgvector.HalfVector | None]:  # noqa: ARG002
-        def process(value: Any) -> pgvector.HalfVector | None:
-            return None if value is None else pgvector.HalfVector(self.check(value))
-
-        return process
-
-    def result_processor(
-        self,
-        dialect: Dialect,  # noqa: ARG002
-        coltype: object,  # noqa: ARG002
-    ) -> Callable[[Any], NDArray[np.float16] | None]:
-        def process(value: Any) -> NDArray[np.float16] | None:
-            if value is None:
-                return None
-            if isinstance(value, str):
-                return np.array(value[1:-1].split(","), dtype=np.float16)
-            return np.frombuffer(value, ">f2", offset=4).astype(np.float16)
-
-        return process
-
-    def check(self, value: ArrayLike) -> NDArray[np.float32]:
-        """Return the value as float32; raises VectorError when this column cannot hold it."""
-        return checked(value, self.dim, self.limit)
+    wire = pgvector.HalfVector
+    scalar = "float16"
 
 
 def register() -> None:

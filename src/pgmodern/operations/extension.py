@@ -67,7 +67,7 @@ def _create(operations: Operations, operation: CreateExtension) -> None:
 
 
 def _check_version(extension: Extension) -> str:
-    oldest = list(version_key(extension.minimum))
+    oldest = list(version_key(extension.minimum)) or [0]
     return f"""DO $version$
 DECLARE
     version text := (SELECT extversion FROM pg_catalog.pg_extension
