@@ -13,6 +13,8 @@ a session, into a template; each test gets a clone of it. In `pytest.ini`:
     pgmodern_image         the image, or the Dockerfile, of the container
 """
 
+import atexit
+import shutil
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -32,6 +34,7 @@ from sqlalchemy.pool import NullPool
 
 from pgmodern import embedded
 from pgmodern.engine import create_async_engine, create_engine
+from pgmodern.errors import SettingsError
 from pgmodern.indexes.catalogue import quoted
 from pgmodern.settings import parse_url
 
@@ -78,8 +81,10 @@ def choose(asked: str, docker: Callable[[], str | None]) -> Choice:
     if asked != "auto":
         try:
             parse_url(asked)
-        except ValueError as error:
-            raise pytest.UsageError(str(error)) from None
+        except SettingsError:
+            raise pytest.UsageError(
+                "--postgres takes auto, container, embedded or a postgresql:// URL"
+            ) from None
         return Choice(asked, "--postgres says so")
     problem = docker()
     if problem is None:
@@ -91,6 +96,7 @@ def docker_answers() -> str | None:
     """Return None when a Docker engine answers, else why not."""
     try:
         import docker  # noqa: PLC0415  (comes with testcontainers, an optional dependency)
+        import testcontainers  # noqa: F401, PLC0415
     except ImportError:
         return "testcontainers is not installed"
     try:
@@ -111,7 +117,9 @@ def postgres_url(request: pytest.FixtureRequest) -> Iterator[URL]:
             image = request.config.getini("pgmodern_image")
             yield stack.enter_context(_container(image, request.config.rootpath))
         elif server == "embedded":
-            home = stack.enter_context(tempfile.TemporaryDirectory(prefix="pgmodern-"))
+            home = tempfile.mkdtemp(prefix="pgmodern-")
+            # Before the server starts: what is registered last runs first, and that stops it.
+            atexit.register(shutil.rmtree, home, ignore_errors=True)
             yield embedded.start(Path(home), keep=False)
         else:
             yield parse_url(server)

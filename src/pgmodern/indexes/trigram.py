@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from sqlalchemy import ColumnElement, Float, func
+from sqlalchemy import ColumnElement, Float, cast, func
 
 from pgmodern.extensions import PG_TRGM, Extension
 from pgmodern.indexes.declared import DeclaredIndex, Source
@@ -29,6 +29,16 @@ class TrigramIndex(DeclaredIndex):
     def similarity(self, text: ColumnElement[str] | str) -> ColumnElement[float]:
         """How alike the texts are, in 0..1; not a condition that the index can serve."""
         return func.similarity(self.indexed, text, type_=Float)
+
+    def likeness(self, text: ColumnElement[str] | str) -> ColumnElement[float]:
+        """The similarity times the ratio of the lengths, in 0..1; not served by the index either.
+
+        Trigrams are a set, so "Go Go Go" has those of "Go", and a short word with two letters
+        swapped shares no more of them than many a longer text does. The lengths tell these apart.
+        """
+        own, other = func.length(self.indexed), func.length(text)
+        ratio = cast(func.least(own, other), Float) / func.greatest(own, other, 1)
+        return self.similarity(text) * ratio
 
     def starts_with(self, prefix: str) -> ColumnElement[bool]:
         """Whether the column starts with the prefix, without regard to case."""

@@ -1,14 +1,16 @@
 """Rows chosen by what their JSONB document holds."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Text, cast, func, literal, select
 from sqlalchemy.dialects.postgresql.json import JSONPATH
 
+from pgmodern.errors import DocumentError
 from pgmodern.indexes import DeclaredIndex
 from pgmodern.queries.statement import Statement
-from pgmodern.queries.text import cleaned
+from pgmodern.queries.text import storable
 
 
 def documents(
@@ -32,12 +34,34 @@ def json_path(path: str) -> ColumnElement[Any]:
 
     So a path from outside finds nothing instead of failing the transaction; `is_json_path` tells
     the two apart. The subquery keeps the planner from casting the text before it is judged.
+    Raises DocumentError for what is valid and yet can only fail: a path of over 4,096 characters,
+    a variable, and the methods that depend on the session's time zone.
     """
-    given = select(literal(cleaned(path), Text).label("path")).offset(0).subquery("given")
+    given = select(literal(_checked(path), Text).label("path")).offset(0).subquery("given")
     valid = func.pg_input_is_valid(given.c.path, "jsonpath")
     return select(cast(given.c.path, JSONPATH)).where(valid).scalar_subquery()
 
 
 def is_json_path(path: str) -> Statement:
-    """Select whether the text is a valid jsonpath."""
-    return select(func.pg_input_is_valid(literal(cleaned(path), Text), "jsonpath"))
+    """Select whether the text is a valid jsonpath; may raise DocumentError as `json_path` does."""
+    return select(func.pg_input_is_valid(literal(_checked(path), Text), "jsonpath"))
+
+
+_LONGEST_PATH = 4_096
+_STRING_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\])*"|/\*.*?\*/', re.DOTALL)
+# A dollar that is followed by neither blank nor special character begins a variable's name.
+_CAN_ONLY_FAIL = re.compile(
+    r"\$[^ \t\n\r\f?%$.\[\]{}()|&!=<>@#,*:+/-]|\.\s*(?:date|datetime|time|timestamp)(?:_tz)?\s*\("
+)
+
+
+def _checked(path: str) -> str:
+    path = storable(path).strip()
+    if len(path) > _LONGEST_PATH:
+        raise DocumentError("The JSON path is too long.", f"Use {_LONGEST_PATH:,} characters.")
+    if _CAN_ONLY_FAIL.search(_STRING_OR_COMMENT.sub('""', path)):
+        raise DocumentError(
+            "The JSON path has a variable, or a method of dates and times.",
+            "Write the value into the path; compare dates as ISO texts.",
+        )
+    return path

@@ -10,8 +10,9 @@ from pgmodern.queries.statement import Statement, rows, under
 from pgmodern.queries.text import cleaned, words
 
 _FLOOR = 0.2
-_EDITS = (1, 2)
-_TRIGRAMS_AN_EDIT_BREAKS = 4
+_BROKEN = (4, 6, 8)
+_BROKEN_IF_SHORT = (3, 4, 8)
+_SHORT = 8
 _SLACK = 0.001
 
 
@@ -24,13 +25,14 @@ def trigram_count(text: str) -> int:
 def thresholds(text: str) -> tuple[float, ...]:
     """Return the similarities to try, highest first, down to a floor of 0.2.
 
-    The first is what a text keeps after one edit of the worst kind, two letters swapped: that
-    breaks four of its n trigrams and adds four, so (n - 4) / (n + 4) of them remain in common.
-    The second is the same for two edits. A high threshold lets GIN skip nearly all of its
-    lists, so the common case, one typo in a text of some length, costs about a millisecond.
+    Each is what a text keeps when so many of its n trigrams are broken and replaced. One letter
+    that is wrong breaks three, so (n - 3) / (n + 3) of them remain in common; two letters swapped
+    break four, two edits up to eight. A high threshold lets GIN skip nearly all of its lists, so
+    the common case, one typo in a text of some length, costs about a millisecond. In a text of
+    few trigrams a threshold that allows a swap lets thousands of texts pass: it is not the first.
     """
     count = trigram_count(text)
-    broken = (edits * _TRIGRAMS_AN_EDIT_BREAKS for edits in _EDITS)
+    broken = _BROKEN if count > _SHORT else _BROKEN_IF_SHORT
     kept = ((count - b) / (count + b) - _SLACK for b in broken)
     return (*(max(_FLOOR, similarity) for similarity in kept), _FLOOR)
 
@@ -45,7 +47,7 @@ def fuzzy(
     """
     text = cleaned(text)
     sought = literal(text, Text)
-    score = index.similarity(sought).label("score")
+    score = index.likeness(sought).label("score")
     base = select(*index.key, score).where(*index.conditions, *where)
     if not trigram_count(text):
         base = base.where(false())
@@ -56,4 +58,4 @@ def fuzzy(
         leg = base.where(near, *unless_found).order_by(score.desc(), *index.key)
         legs.append(leg.limit(rows(limit)).cte(f"leg_{number}").prefix_with("MATERIALIZED"))
     found = union_all(*(select(leg) for leg in legs)).subquery("found")
-    return select(found)
+    return select(found).order_by(found.c.score.desc(), *(found.c[c.key] for c in index.key))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Float, cast, func, literal, select, union_all
+from sqlalchemy import Float, func, literal, select, union_all
 
 from pgmodern.indexes import DeclaredIndex
 from pgmodern.queries.statement import Statement, rows
@@ -26,6 +26,8 @@ def hybrid(index: DeclaredIndex, legs: Sequence[Leg], limit: int = 10) -> Statem
     what a row gets that is first in every leg (Cormack, Clarke and Buettcher, SIGIR 2009).
     `index` is any of the legs' indexes: it says which table's key they share.
     """
+    if any(leg.weight < 0 for leg in legs) or not sum(leg.weight for leg in legs) > 0:
+        raise ValueError("weights must not be negative, and some weight must be positive")
     best = sum(leg.weight for leg in legs) / (_SMOOTHING + 1)
     ranked = []
     for number, leg in enumerate(legs):
@@ -36,5 +38,6 @@ def hybrid(index: DeclaredIndex, legs: Sequence[Leg], limit: int = 10) -> Statem
         ranked.append(select(*key, part.label("part")))
     fused = union_all(*ranked).subquery("ranked")
     key = [fused.c[column.key] for column in index.key]
-    score = cast(func.sum(fused.c.part), Float).label("score")
+    # Rounding may bring the best a little above one.
+    score = func.least(1.0, func.sum(fused.c.part), type_=Float()).label("score")
     return select(*key, score).group_by(*key).order_by(score.desc(), *key).limit(rows(limit))

@@ -32,6 +32,7 @@ def page(
     The last of the columns must be unique. One row more than `size` is selected: that it is there
     says that another page follows, so nothing has to be counted.
     """
+    rows(size)  # refuses a size below zero
     if after is not None:
         if len(after) != len(newest_first):
             raise ValueError(f"a position has {len(newest_first)} values, not {len(after)}")

@@ -1,23 +1,47 @@
 """Bulk loads: COPY into a temporary table, then one statement that inserts or updates."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import pgvector
-from psycopg.types.json import Jsonb
-from psycopg.types.numeric import Float8, Int2, Int4, Int8
-from sqlalchemy import BigInteger, Column, Double, Integer, SmallInteger, Table
+from psycopg.types.json import Json, Jsonb
+from psycopg.types.numeric import Float4, Float8, Int2, Int4, Int8
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    REAL,
+    BigInteger,
+    CursorResult,
+    DateTime,
+    Float,
+    Integer,
+    Numeric,
+    Result,
+    SmallInteger,
+    Table,
+    TextClause,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeEngine
 
 from pgmodern.indexes.catalogue import quoted
 from pgmodern.types import HalfVector, Vector
 
-_WIRE: tuple[tuple[type[Any], Callable[[Any], Any]], ...] = (
+Encode = Callable[[Any], Any]
+
+# The first that fits; SQLAlchemy's Float is a Numeric.
+_WIRE: tuple[tuple[type[Any], Encode], ...] = (
     (SmallInteger, Int2),
     (BigInteger, Int8),
     (Integer, Int4),
-    (Double, Float8),
+    (REAL, Float4),
+    (Float, Float8),
+    (Numeric, lambda value: Decimal(str(value))),
     (JSONB, Jsonb),
+    (JSON, Json),
 )
 
 
@@ -33,24 +57,27 @@ class Staging:
         target, names = quoted(table.name, table.schema), ", ".join(map(quoted, columns))
         unique = ", ".join(map(quoted, key))
         changes = ", ".join(f"{quoted(c)} = excluded.{quoted(c)}" for c in columns if c not in key)
-        self.create = (
+        # A key with a NULL in it is the same as no other.
+        nulls = " OR ".join(f"{quoted(name)} IS NULL" for name in key)
+        alone = f"CASE WHEN {nulls} THEN ctid END"
+        self.create = _written(
             f"CREATE TEMPORARY TABLE pgmodern_staging ON COMMIT DROP AS "
             f"SELECT {names} FROM {target} WITH NO DATA"
         )
         self.copy = f"COPY pgmodern_staging ({names}) FROM STDIN (FORMAT BINARY)"
-        self.merge = (
-            f"INSERT INTO {target} ({names}) SELECT DISTINCT ON ({unique}) {names} "
-            f"FROM pgmodern_staging ORDER BY {unique}, ctid DESC "
+        self.merge = _written(
+            f"INSERT INTO {target} ({names}) SELECT DISTINCT ON ({unique}, {alone}) {names} "
+            f"FROM pgmodern_staging ORDER BY {unique}, {alone}, ctid DESC "
             f"ON CONFLICT ({unique}) {f'DO UPDATE SET {changes}' if changes else 'DO NOTHING'}"
         )
-        self.drop = "DROP TABLE pgmodern_staging"
+        self.drop = _written("DROP TABLE pgmodern_staging")
 
     def encoded(self, rows: Iterable[Sequence[Any]]) -> Iterator[list[Any]]:
         """Give each value the exact type of its column, which COPY BINARY does not convert to.
 
         Raises VectorError for a vector that its column cannot hold.
         """
-        encoders = [_encoder(column) for column in self.columns]
+        encoders = [_encoder(column.type) for column in self.columns]
         for row in rows:
             yield [
                 None if value is None else encode(value)
@@ -58,10 +85,30 @@ class Staging:
             ]
 
 
-def _encoder(column: Column[Any]) -> Callable[[Any], Any]:
-    kind = column.type
+def _written(sql: str) -> TextClause:
+    return text(sql.replace(":", r"\:"))
+
+
+def count_of(result: Result[*tuple[Any, ...]]) -> int:
+    """Return how many rows a statement inserted or updated."""
+    assert isinstance(result, CursorResult)
+    return result.rowcount
+
+
+def _encoder(kind: TypeEngine[Any]) -> Encode:
     if isinstance(kind, Vector):
         return lambda value: pgvector.Vector(kind.check(value))
     if isinstance(kind, HalfVector):
         return lambda value: pgvector.HalfVector(kind.check(value))
+    if isinstance(kind, DateTime):
+        return lambda value: _in_its_zone(kind, value)
+    if isinstance(kind, ARRAY):
+        item = _encoder(kind.item_type)
+        return lambda value: [None if each is None else item(each) for each in value]
     return next((wire for sql_type, wire in _WIRE if isinstance(kind, sql_type)), lambda v: v)
+
+
+def _in_its_zone(kind: DateTime, value: datetime) -> datetime:
+    if (value.tzinfo is not None) != kind.timezone:
+        raise ValueError(f"{value!r} has {'no' if kind.timezone else 'a'} time zone")
+    return value

@@ -6,6 +6,8 @@ from sqlalchemy import ColumnElement, Integer, Select, and_, case, func, literal
 
 Statement = Select[*tuple[Any, ...]]
 
+_BIGINT = 2**63
+
 
 def under(value: ColumnElement[Any], **settings: str) -> ColumnElement[Any]:
     """Return the value as a subquery that applies the settings when a scan first asks for it.
@@ -19,7 +21,9 @@ def under(value: ColumnElement[Any], **settings: str) -> ColumnElement[Any]:
         func.set_config(literal(name.replace("__", ".")), literal(setting), True).is_not(None)
         for name, setting in settings.items()
     )
-    return select(case((and_(*applied), value))).scalar_subquery()
+    # As a mapping: given a tuple, `case` formats the value for an error that it then swallows,
+    # which for a vector takes milliseconds.
+    return select(case({and_(*applied): value})).scalar_subquery()
 
 
 def rows(count: int) -> ColumnElement[int]:
@@ -27,6 +31,6 @@ def rows(count: int) -> ColumnElement[int]:
 
     Under a generic plan the planner assumes that a bound limit keeps a tenth of all rows.
     """
-    if count < 0:
-        raise ValueError(f"a limit cannot be negative: {count}")
+    if not 0 <= count < _BIGINT:
+        raise ValueError(f"a limit must be from 0 to {_BIGINT - 1}: {count}")
     return literal(count, Integer, literal_execute=True)

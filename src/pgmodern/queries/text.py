@@ -10,7 +10,17 @@ def cleaned(text: str) -> str:
 
     NUL and lone surrogates become spaces, so that words do not run together.
     """
-    return re.sub(r"[\x00\ud800-\udfff]", " ", text[:LONGEST]).strip()
+    return storable(text[:LONGEST]).strip()
+
+
+def storable(text: str) -> str:
+    """Return the text with a space for each NUL and each lone surrogate."""
+    return re.sub(r"[\x00\ud800-\udfff]", " ", text)
+
+
+def web_search(text: str) -> str:
+    """Clean a web search; a dash that negates nothing goes, for a tower of them ends the parser."""
+    return re.sub(r'-(?![\w"])', " ", cleaned(text))
 
 
 def words(text: str) -> list[str]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from pgmodern.indexes import FullTextIndex, TrigramIndex
 from pgmodern.queries import Leg, full_text, fuzzy, hybrid, suggest, with_payload
 from pgmodern.queries.statement import Statement
-from pgmodern.queries.text import cleaned
+from pgmodern.queries.text import web_search
 
 R = TypeVar("R")
 
@@ -31,7 +31,7 @@ class _Search(Generic[R]):
 
     def _full_text(self, text: str, limit: int) -> Statement:
         shown = with_payload(self.payload, full_text(self.words, text, limit), self.words)
-        return shown.add_columns(self.words.highlight(self.words.query(cleaned(text))))
+        return shown.add_columns(self.words.highlight(self.words.query(web_search(text))))
 
     def _search(self, text: str, limit: int) -> Statement:
         deep = max(limit, 50)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from pgmodern.indexes import HnswIndex
 from pgmodern.queries import nearest, with_payload
-from pgmodern.queries.staging import Staging
+from pgmodern.queries.staging import Staging, count_of
 from pgmodern.queries.statement import Statement
 
 R = TypeVar("R")
@@ -69,17 +69,16 @@ class VectorRepository(_Vectors[R]):
         vector does not fit the column; the caller rolls back.
         """
         staging = self._staging()
+        self.session.flush()
+        self.session.execute(staging.create)
         driver = self.session.connection().connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
-        with driver.cursor() as cursor:
-            cursor.execute(staging.create)
-            with cursor.copy(staging.copy) as copy:
-                for row in staging.encoded(rows):
-                    copy.write_row(row)
-            cursor.execute(staging.merge)
-            stored = cursor.rowcount
-            cursor.execute(staging.drop)
-        return stored
+        with driver.cursor() as cursor, cursor.copy(staging.copy) as copy:
+            for row in staging.encoded(rows):
+                copy.write_row(row)
+        stored = self.session.execute(staging.merge)
+        self.session.execute(staging.drop)
+        return count_of(stored)
 
 
 class AsyncVectorRepository(_Vectors[R]):
@@ -108,14 +107,13 @@ class AsyncVectorRepository(_Vectors[R]):
         vector does not fit the column; the caller rolls back.
         """
         staging = self._staging()
+        await self.session.flush()
+        await self.session.execute(staging.create)
         driver = (await (await self.session.connection()).get_raw_connection()).driver_connection
         assert isinstance(driver, psycopg.AsyncConnection)
-        async with driver.cursor() as cursor:
-            await cursor.execute(staging.create)
-            async with cursor.copy(staging.copy) as copy:
-                for row in staging.encoded(rows):
-                    await copy.write_row(row)
-            await cursor.execute(staging.merge)
-            stored = cursor.rowcount
-            await cursor.execute(staging.drop)
-        return stored
+        async with driver.cursor() as cursor, cursor.copy(staging.copy) as copy:
+            for row in staging.encoded(rows):
+                await copy.write_row(row)
+        stored = await self.session.execute(staging.merge)
+        await self.session.execute(staging.drop)
+        return count_of(stored)

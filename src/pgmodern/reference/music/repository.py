@@ -15,7 +15,7 @@ from pgmodern.indexes.jsonb import Json, JsonbKeyIndex, Scalar
 from pgmodern.queries import Page
 from pgmodern.queries.pages import Position
 from pgmodern.queries.statement import Statement
-from pgmodern.queries.text import cleaned
+from pgmodern.queries.text import storable
 from pgmodern.reference.music.models import AIInteractionEmbedding, AILog, Archive, Artist, Track
 from pgmodern.repositories import (
     AsyncDocumentRepository,
@@ -139,7 +139,7 @@ _NEWEST_FIRST = (Archive.created_at, Archive.id)
 
 
 def _track(**keys: str | None) -> Json:
-    return {"tracks": [{key: cleaned(value) for key, value in keys.items() if value is not None}]}
+    return {"tracks": [{key: storable(value) for key, value in keys.items() if value is not None}]}
 
 
 def _key(name: ScalarKey) -> JsonbKeyIndex:
@@ -148,7 +148,7 @@ def _key(name: ScalarKey) -> JsonbKeyIndex:
 
 
 def _scalar(value: Scalar) -> Scalar:
-    return cleaned(value) if isinstance(value, str) else value
+    return storable(value) if isinstance(value, str) else value
 
 
 def _between(name: ScalarKey, low: Scalar | None, high: Scalar | None) -> ColumnElement[bool]:
@@ -258,7 +258,7 @@ def _like_this(
     if user_id is not None:
         wanted.append(AIInteractionEmbedding.user_id == user_id)
     if model_name is not None:
-        wanted.append(AIInteractionEmbedding.model_name == cleaned(model_name))
+        wanted.append(AIInteractionEmbedding.model_name == storable(model_name))
     if since is not None:
         wanted.append(AIInteractionEmbedding.created_at >= since)
     return wanted
@@ -283,7 +283,7 @@ def _pending(model_name: str, after: int, limit: int, changed: bool) -> Statemen
 
 
 def _still_there(ids: Sequence[int]) -> Statement:
-    return select(AILog.id).where(AILog.id.in_(ids)).with_for_update(key_share=True)
+    return select(AILog.id).where(AILog.id.in_(ids)).with_for_update(read=True, key_share=True)
 
 
 class AIInteractionEmbeddingRepository(VectorRepository[EmbeddingHit]):
