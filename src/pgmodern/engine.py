@@ -56,6 +56,7 @@ def _options(cursor: type[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
 def unavailable(url: URL | str, error: BaseException) -> DatabaseUnavailable:
     """Say which database could not be reached, in the server's own words and without a password."""
     url = parse_url(url)
+    url = url.difference_update_query([name for name in url.query if "password" in name])
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
     words = str(cause).strip()
     if url.password:

@@ -8,19 +8,26 @@ from contextlib import contextmanager
 import psycopg
 from alembic import context
 from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from pgmodern import autogenerate, embedded, operations, settings
 from pgmodern.backfill import STATE
 from pgmodern.engine import require_server, unavailable
-from pgmodern.errors import MigrationError, PgmodernError
+from pgmodern.errors import DatabaseUnavailable, MigrationError, PgmodernError
 from pgmodern.extensions import preflight
 from pgmodern.indexes import required_extensions
 from pgmodern.locks import driver
 from pgmodern.operations.created import RECORD
 
-LOCK_TIMEOUT = "5s"
+# Of the migration's own session: no default of the database or the role may end a long build, and
+# a killed client must not leave its statement waiting for a lock.
+SESSION = {
+    "lock_timeout": "5s",
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "client_connection_check_interval": "500ms",
+}
 
 
 def run(target_metadata: MetaData | Sequence[MetaData]) -> None:
@@ -77,14 +84,30 @@ def _run_online(connection: Connection, target_metadata: MetaData | Sequence[Met
     try:
         with context.begin_transaction():
             context.run_migrations()
-    except OperationalError as error:
-        if isinstance(error.orig, psycopg.errors.LockNotAvailable):
-            raise MigrationError(
-                f"A table stayed locked for {LOCK_TIMEOUT}: {error.orig}",
-                "Nothing of the revision was done. Run again when the transaction that holds the "
-                "lock has ended (pg_stat_activity, pg_locks).",
-            ) from error
-        raise
+    except DBAPIError as error:
+        raise _explained(error) from error
+
+
+def _explained(error: DBAPIError) -> PgmodernError | DBAPIError:
+    """Give an error that is not the revision's own its cure; return any other as it is."""
+    if error.connection_invalidated:
+        return DatabaseUnavailable(
+            f"The connection was lost: {error.orig}",
+            "Run again: what was finished stays, the rest is taken up where it stopped.",
+        )
+    if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+        return MigrationError(
+            f"A table stayed locked for {SESSION['lock_timeout']}: {error.orig}",
+            "Nothing of the revision was done. Run again when the transaction that holds the "
+            "lock has ended (pg_stat_activity, pg_locks).",
+        )
+    if isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
+        return MigrationError(
+            f"This role may not do that: {error.orig}",
+            "Run the migrations as the role that owns the tables, and GRANT it CREATE on the "
+            "schema.",
+        )
+    return error
 
 
 def is_application_s(name: str | None, type_: str, _parents: object) -> bool:
@@ -95,7 +118,6 @@ def is_application_s(name: str | None, type_: str, _parents: object) -> bool:
 def _check_before_upgrade(
     connection: Connection, target_metadata: MetaData | Sequence[MetaData]
 ) -> None:
-    in_transaction = connection.in_transaction()
     migration = context.get_context()
     steps = migration.opts["fn"]
     if getattr(steps, "__name__", None) != "upgrade":
@@ -105,14 +127,18 @@ def _check_before_upgrade(
             require_server(driver(connection).info.server_version // 10_000)
             preflight(connection, required_extensions(target_metadata))
     finally:
-        if not in_transaction:
-            connection.rollback()
+        connection.rollback()
 
 
 @contextmanager
 def _connection() -> Iterator[Connection]:
     given = context.config.attributes.get("connection")
     if isinstance(given, Connection):
+        if given.in_transaction():
+            raise MigrationError(
+                "The connection given to Alembic is in a transaction.",
+                "Commit it before, or give an engine: each revision commits for itself.",
+            )
         yield given
         return
     engine = (
@@ -120,10 +146,11 @@ def _connection() -> Iterator[Connection]:
     )
     try:
         connection = engine.connect()
-    except (DBAPIError, psycopg.Error) as error:
+    except (DBAPIError, psycopg.Error, UnicodeError) as error:
         raise unavailable(engine.url, error) from error
     with connection:
-        connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+        for name, value in SESSION.items():
+            connection.execute(text(f"SET {name} = '{value}'"))
         connection.commit()
         try:
             yield connection

@@ -269,7 +269,7 @@ def _pending(model_name: str, after: int, limit: int, changed: bool) -> Statemen
     digest = func.encode(func.sha256(func.convert_to(content, "UTF8")), "hex")
     same_model = and_(
         AIInteractionEmbedding.ai_log_id == AILog.id,
-        AIInteractionEmbedding.model_name == model_name,
+        AIInteractionEmbedding.model_name == storable(model_name),
     )
     missing = AIInteractionEmbedding.id.is_(None)
     stale = or_(missing, AIInteractionEmbedding.content_hash != digest)

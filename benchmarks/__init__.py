@@ -1,0 +1,1 @@
+"""Figures on real data, each beside its baseline of the same run."""

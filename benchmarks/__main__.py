@@ -1,0 +1,68 @@
+"""`python -m benchmarks [name ...]`: a table per question; exit code 1 when a goal is missed."""
+
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from sqlalchemy import Engine
+
+from benchmarks import database, documents, full_text, fuzzy, nearest, search_vector
+from benchmarks.dataset import DEFAULT_FOLDER, DataMissing, Dataset
+from benchmarks.report import Report
+
+QUESTIONS: dict[str, Callable[[Engine, Dataset], Report]] = {
+    "fuzzy": fuzzy.ask,
+    "full_text": full_text.ask,
+    "search_vector": search_vector.ask,
+    "documents": documents.ask,
+    "nearest": nearest.ask,
+}
+
+
+def main(
+    names: Annotated[list[str] | None, typer.Argument(help=f"of: {', '.join(QUESTIONS)}")] = None,
+    json_path: Annotated[Path | None, typer.Option("--json", help="also write it as JSON")] = None,
+    data: Annotated[Path, typer.Option(help="the folder of the real data")] = DEFAULT_FOLDER,
+) -> None:
+    """Ask the named questions, or all of them."""
+    chosen = names or list(QUESTIONS)
+    if unknown := set(chosen) - set(QUESTIONS):
+        raise typer.BadParameter(f"no such question: {', '.join(sorted(unknown))}")
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    try:
+        reports = _answers(chosen, Dataset(data), console, json_path)
+    except DataMissing as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise typer.Exit(1) from None
+    if not all(report.met for report in reports):
+        raise typer.Exit(1)
+
+
+def _answers(
+    names: list[str], dataset: Dataset, console: Console, json_path: Path | None
+) -> list[Report]:
+    dataset.tracks()  # so that what is missing is said before a server starts
+    engine = database.start()
+    server = f"{database.version(engine)}, Python {platform.python_version()}, one client"
+    console.print(server)
+    reports = []
+    for name in names:
+        started = time.monotonic()
+        report = QUESTIONS[name](engine, dataset)
+        console.print(report.table(), f"{name}: {time.monotonic() - started:.0f} s in all\n")
+        reports.append(report)
+    engine.dispose()
+    if json_path is not None:
+        answers = {"server": server, "reports": [each.document() for each in reports]}
+        json_path.write_text(json.dumps(answers, indent=2) + "\n")
+    return reports
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,106 @@
+"""The server under measure: embedded, fresh, migrated to head."""
+
+import atexit
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Engine, text
+from sqlalchemy import create_engine as sa_create_engine
+from sqlalchemy.pool import NullPool
+
+from benchmarks.dataset import Song
+from pgmodern import embedded
+from pgmodern.engine import create_engine
+from pgmodern.indexes.catalogue import quoted
+from pgmodern.locks import driver
+
+ALEMBIC_INI = Path(__file__).parents[1] / "alembic.ini"
+
+
+def start() -> Engine:
+    """Start a server of our own and return an engine on it, as applications use it.
+
+    It and its data are gone when the process ends.
+    """
+    home = tempfile.mkdtemp(prefix="pgmodern-bench-")
+    # Registered before the server's own clean-up, so that it runs after it.
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    url = embedded.start(Path(home), keep=False)
+    _migrate(url)
+    return create_engine(url)
+
+
+def _migrate(url: URL) -> None:
+    engine = sa_create_engine(url, poolclass=NullPool)
+    command.upgrade(Config(ALEMBIC_INI, attributes={"connection": engine}), "head")
+
+
+def without(engine: Engine, *scans: str) -> Engine:
+    """Return an engine on which the planner does without some kinds of scan, as a baseline does.
+
+    It has connections of its own: a plan that is kept with a connection outlives a SET.
+    """
+    options = " ".join(f"-c enable_{scan}=off" for scan in scans)
+    return create_engine(engine.url, connect_args={"options": options})
+
+
+def version(engine: Engine) -> str:
+    """Return what the server is, such as "PostgreSQL 18.1, pgvector 0.8.1, pg_trgm 1.6"."""
+    with engine.connect() as connection:
+        server = str(connection.scalar(text("SHOW server_version"))).partition(" ")[0]
+        extensions = connection.execute(
+            text(
+                "SELECT extname, extversion FROM pg_extension WHERE extname IN ('vector','pg_trgm')"
+            )
+        )
+        return ", ".join([f"PostgreSQL {server}", *(" ".join(each) for each in extensions)])
+
+
+def copy(engine: Engine, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Load rows by COPY."""
+    names = ", ".join(map(quoted, columns))
+    statement = f"COPY {quoted(table)} ({names}) FROM STDIN".encode()
+    with (
+        engine.begin() as connection,
+        driver(connection).cursor() as cursor,
+        cursor.copy(statement) as stream,
+    ):
+        for row in rows:
+            stream.write_row(row)
+
+
+def settle(engine: Engine, *tables: str) -> None:
+    """Leave nothing of a load to be done during the measurement.
+
+    VACUUM also empties the pending lists of GIN indexes.
+    """
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        for table in tables:
+            connection.execute(text(f"VACUUM (ANALYZE) {quoted(table)}"))
+        connection.execute(text("CHECKPOINT"))
+
+
+def megabytes(engine: Engine, relation: str) -> float:
+    """Return the size of a table (TOAST and maps included, indexes not), or of an index."""
+    with engine.connect() as connection:
+        size = connection.scalar(text("SELECT pg_table_size(:name)"), {"name": quoted(relation)})
+    return int(size or 0) / 1e6
+
+
+def load_tracks(engine: Engine, songs: Sequence[Song]) -> None:
+    """Load artists and tracks, unless another question has."""
+    with engine.connect() as connection:
+        if connection.scalar(text("SELECT EXISTS (SELECT FROM tracks)")):
+            return
+    artists = {
+        artist: number for number, artist in enumerate(dict.fromkeys(s.artist for s in songs))
+    }
+    copy(engine, "artists", ["id", "name"], ((number, name) for name, number in artists.items()))
+    tracks = ((number, artists[song.artist], song.title) for number, song in enumerate(songs))
+    copy(engine, "tracks", ["id", "artist_id", "title"], tracks)
+    settle(engine, "artists", "tracks")

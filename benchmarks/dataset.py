@@ -1,0 +1,119 @@
+"""The real data, read by path; none of it is part of the project."""
+
+import csv
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+DEFAULT_FOLDER = Path(__file__).parents[2] / "shared" / "data"
+
+
+class DataMissing(Exception):
+    """A file of the data is not there; the message says where it was looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Song:
+    """A title by an artist."""
+
+    title: str
+    artist: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A song on a weekly chart."""
+
+    song: Song
+    position: int
+    peak_position: int
+    weeks_on_chart: int
+
+
+@dataclass(frozen=True, slots=True)
+class Week:
+    """One week's chart; entries by position."""
+
+    date: str
+    entries: list[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Playlist:
+    """A published playlist."""
+
+    name: str
+    songs: list[Song]
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """The files under one folder; every method raises DataMissing when its file is not there."""
+
+    folder: Path = DEFAULT_FOLDER
+
+    def tracks(self) -> list[Song]:
+        """Return the 177,081 tracks; the place of each is the row of its vector."""
+        with gzip.open(self._file("music/tracks_union.csv.gz"), "rt", encoding="utf-8") as lines:
+            return [Song(row["title"], row["artist"]) for row in csv.DictReader(lines)]
+
+    def playlists(self, state: Literal["current", "cumulative"]) -> list[Playlist]:
+        """Return 250 real playlists, as they are or with all that was ever in them."""
+        return [
+            Playlist(
+                each["name"],
+                [
+                    Song(track["title"], track["artists"][0]["name"])
+                    for track in each["tracks"]
+                    if track["artists"]
+                ],
+            )
+            for each in self._documents(f"music/spotify_playlists_{state}.jsonl.gz")
+        ]
+
+    def weeks(self) -> list[Week]:
+        """Return the weekly charts, the oldest first."""
+        return [
+            Week(
+                each["date"],
+                [
+                    Entry(
+                        Song(entry["song"], entry["artist"]),
+                        entry["this_week"],
+                        entry["peak_position"],
+                        entry["weeks_on_chart"],
+                    )
+                    for entry in each["data"]
+                ],
+            )
+            for each in self._documents("music/billboard_hot100_weekly.jsonl.gz")
+        ]
+
+    def vectors(self) -> NDArray[np.float32]:
+        """Return a 384-dimension embedding of "title - artist" for every track, as float32."""
+        with gzip.open(self._file("vectors/tracks_minilm384.int8.npy.gz")) as file:
+            steps = np.load(file)
+        with gzip.open(self._file("vectors/tracks_minilm384.scale_f32.npy.gz")) as file:
+            scale = np.load(file)
+        vectors: NDArray[np.float32] = steps * scale.reshape(-1, 1).astype(np.float32)
+        return vectors
+
+    def _documents(self, name: str) -> Iterator[dict[str, Any]]:
+        with gzip.open(self._file(name), "rt", encoding="utf-8") as lines:
+            yield from map(json.loads, lines)
+
+    def _file(self, name: str) -> Path:
+        path = self.folder / name
+        if not path.is_file():
+            raise DataMissing(
+                f"{path} is not there.\n"
+                "The benchmarks run on real data that is not part of the project; name its folder "
+                "with --data."
+            )
+        return path

@@ -1,0 +1,358 @@
+"""`op.create_index_online` and `op.drop_index_online`: idempotent against the catalogue."""
+
+import itertools
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.errors import UniqueViolation
+from sqlalchemy import URL, text
+from sqlalchemy.exc import IntegrityError
+
+from pgmodern.errors import MigrationError
+
+Step = Callable[[Any], object]
+Apply = Callable[[Step], None]
+Connect = Callable[[URL], psycopg.Connection]
+Psql = Callable[[URL, str], subprocess.CompletedProcess[str]]
+
+FILL = "INSERT INTO songs (title, album) SELECT md5(i::text), 'a' FROM generate_series(1, 200) AS i"
+
+
+def create(*columns: Any, name: str = "ix", table: str = "songs", **options: Any) -> Step:
+    """Return the step that creates an index."""
+    return lambda op: op.create_index_online(name, table, list(columns), **options)
+
+
+def drop(name: str = "ix", **options: Any) -> Step:
+    """Return the step that drops an index."""
+    return lambda op: op.drop_index_online(name, **options)
+
+
+def index(database: psycopg.Connection, name: str = "ix") -> tuple[int, str, bool] | None:
+    """Return an index's oid, its definition and whether it is valid."""
+    return database.execute(
+        "SELECT indexrelid, pg_get_indexdef(indexrelid), indisvalid AND indisready "
+        "FROM pg_index WHERE indexrelid = to_regclass(%s)",
+        [name],
+    ).fetchone()
+
+
+def leave_an_invalid_index(database: psycopg.Connection) -> None:
+    """Leave behind what a failed build leaves: an index that is there and answers nothing."""
+    database.execute("INSERT INTO songs (title) VALUES ('twice'), ('twice')")
+    with pytest.raises(UniqueViolation):
+        database.execute("CREATE UNIQUE INDEX CONCURRENTLY ix ON songs (title)")
+    found = index(database)
+    assert found is not None
+    assert not found[2]
+
+
+STEPS: list[tuple[Step, str]] = [
+    (create("title"), "USING btree (title)"),
+    (create("album", "title"), "USING btree (album, title)"),
+    (create("title", unique=True), "UNIQUE INDEX ix"),
+    (create(text("lower(title)")), "(lower(title))"),
+    (
+        create(text(r"(title || '\:x%s' || album)"), "id"),
+        "(((title || ':x%s'::text) || album)), id)",
+    ),
+    (create(text("title DESC NULLS LAST")), "(title DESC NULLS LAST)"),
+    (create("title", postgresql_where=text(r"album = '%\:x'")), "WHERE (album = '%:x'::text)"),
+    (create("title", postgresql_include=["album"]), "(title) INCLUDE (album)"),
+    (create("title", postgresql_ops={"title": "text_pattern_ops"}), "(title text_pattern_ops)"),
+    (create("title", postgresql_with={"fillfactor": 50}), "WITH (fillfactor='50')"),
+    (create("id", postgresql_using="brin"), "USING brin (id)"),
+    (
+        create("title", unique=True, postgresql_nulls_not_distinct=True),
+        "(title) NULLS NOT DISTINCT",
+    ),
+]
+
+
+@pytest.mark.parametrize(("step", "part"), STEPS, ids=[part for _, part in STEPS])
+def test_an_index_that_is_there_already_is_not_touched(
+    database: psycopg.Connection, apply: Apply, step: Step, part: str
+) -> None:
+    database.execute(FILL)
+    apply(step)
+    first = index(database)
+    assert first is not None
+    assert part in first[1]
+    assert first[2]
+    apply(step)
+    assert index(database) == first
+
+
+def test_an_index_that_somebody_else_built_alike_is_not_touched(
+    database: psycopg.Connection, apply: Apply
+) -> None:
+    database.execute("CREATE INDEX ix ON songs USING btree (lower( title ) text_ops ASC)")
+    before = index(database)
+    apply(create(text("LOWER(title)")))
+    assert index(database) == before
+
+
+def test_an_invalid_index_is_built_anew(database: psycopg.Connection, apply: Apply) -> None:
+    leave_an_invalid_index(database)
+    apply(create("title"))
+    found = index(database)
+    assert found is not None
+    assert found[2]
+    assert "UNIQUE" not in found[1]
+
+
+def test_a_unique_index_is_built_once_the_duplicates_are_gone(
+    database: psycopg.Connection, apply: Apply
+) -> None:
+    database.execute("INSERT INTO songs (title) VALUES ('twice'), ('twice')")
+    for _ in range(2):
+        with pytest.raises(IntegrityError):
+            apply(create("title", unique=True))
+    database.execute("DELETE FROM songs WHERE id = 2")
+    apply(create("title", unique=True))
+    found = index(database)
+    assert found is not None
+    assert found[2]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "CREATE INDEX ix ON songs (album)",
+        "CREATE INDEX ix ON songs (title, album)",
+        "CREATE INDEX ix ON songs (title DESC)",
+        "CREATE INDEX ix ON songs (lower(title))",
+        "CREATE UNIQUE INDEX ix ON songs (title)",
+        "CREATE INDEX ix ON songs USING hash (title)",
+        "CREATE INDEX ix ON songs (title) WHERE album IS NULL",
+        "CREATE INDEX ix ON songs (title) INCLUDE (album)",
+        "CREATE INDEX ix ON songs (title text_pattern_ops)",
+        'CREATE INDEX ix ON songs (title COLLATE "C")',
+        "CREATE INDEX ix ON songs (title) WITH (fillfactor = 50)",
+    ],
+)
+def test_an_index_of_another_definition_is_built_anew(
+    database: psycopg.Connection, apply: Apply, before: str
+) -> None:
+    database.execute(before.encode())
+    other = index(database)
+    assert other is not None
+    apply(create("title"))
+    found = index(database)
+    assert found is not None
+    assert found[1:] == ("CREATE INDEX ix ON public.songs USING btree (title)", True)
+    assert found[0] != other[0]
+
+
+def test_an_index_of_that_name_on_another_table_is_not_taken_for_it(
+    database: psycopg.Connection, apply: Apply
+) -> None:
+    database.execute("CREATE TABLE others (title text)")
+    database.execute("CREATE INDEX ix ON others (title)")
+    before = index(database)
+    with pytest.raises(MigrationError, match="others"):
+        apply(create("title"))
+    with pytest.raises(MigrationError, match="others"):
+        apply(create("album"))
+    assert index(database) == before
+
+
+def test_it_is_built_under_writers_and_holds_their_rows(
+    empty_database_url: URL, database: psycopg.Connection, connect: Connect, apply: Apply
+) -> None:
+    database.execute(FILL)
+    writer, stop = connect(empty_database_url), threading.Event()
+
+    def write() -> int:
+        for count in itertools.count(1):
+            writer.execute("INSERT INTO songs (title, album) VALUES (%s, 'new')", [str(count)])
+            writer.execute("UPDATE songs SET title = title || '!' WHERE id = %s", [count])
+            if stop.is_set():
+                return count
+        raise AssertionError
+
+    with ThreadPoolExecutor() as pool:
+        writing = pool.submit(write)
+        try:
+            for _ in range(5):
+                apply(create("title"))
+                apply(drop())
+            apply(create("title"))
+        finally:
+            stop.set()
+        written = writing.result()
+    database.execute("SET enable_seqscan = off")
+    rows = database.execute("SELECT count(*) FROM songs WHERE title > ''").fetchone()
+    assert rows == (200 + written,)
+
+
+def test_an_old_snapshot_delays_the_build_and_does_not_end_it(
+    empty_database_url: URL,
+    database: psycopg.Connection,
+    connect: Connect,
+    apply: Apply,
+    blocked: Callable[[URL], int],
+) -> None:
+    def impatient(op: Any) -> None:
+        op.execute("SET lock_timeout = '100ms'")
+        create("title")(op)
+        op.execute("DO $$ BEGIN ASSERT current_setting('lock_timeout') = '100ms'; END $$")
+
+    reader = connect(empty_database_url)
+    reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    waited = (
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %s AND state = 'active' "
+        "AND clock_timestamp() > query_start + interval '500 ms')"
+    )
+    with ThreadPoolExecutor() as pool:
+        with reader.transaction():
+            reader.execute("SELECT count(*) FROM songs")
+            building = pool.submit(apply, impatient)
+            builder = blocked(empty_database_url)
+            while not building.done() and database.execute(waited, [builder]).fetchone() != (True,):
+                database.execute("SELECT pg_sleep(0.01)")
+        building.result()
+    found = index(database)
+    assert found is not None
+    assert found[2]
+
+
+def test_a_build_killed_at_any_statement_is_finished_by_the_next(
+    database: psycopg.Connection, apply: Apply, apply_killed: Callable[[Step], Iterator[int]]
+) -> None:
+    killed = 0
+    for killed in apply_killed(create("title")):
+        found = index(database)
+        assert found is not None
+        assert found[2], f"killed before statement {killed}"
+        database.execute("DROP INDEX ix")
+    assert killed > 3
+
+
+def test_a_build_killed_midway_is_finished_by_the_next(
+    empty_database_url: URL,
+    database: psycopg.Connection,
+    connect: Connect,
+    apply: Apply,
+    blocked: Callable[[URL], int],
+) -> None:
+    reader = connect(empty_database_url)
+    reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    with ThreadPoolExecutor() as pool:
+        with reader.transaction():
+            reader.execute("SELECT count(*) FROM songs")
+            building = pool.submit(apply, create("title"))
+            builder = blocked(empty_database_url)
+            database.execute("SELECT pg_terminate_backend(%s, 5000)", [builder])
+        assert building.exception() is not None
+    left = index(database)
+    assert left is not None
+    assert not left[2]
+    apply(create("title"))
+    found = index(database)
+    assert found is not None
+    assert found[2]
+
+
+def test_odd_names_are_quoted(database: psycopg.Connection, apply: Apply) -> None:
+    table, name, column = 'Odd "%s: {t}', "Index 'of\" :x %s", 'the %s "Key"'
+    database.execute('CREATE TABLE "Odd ""%s: {t}" ("the %s ""Key""" text)')
+    step = create(column, name=name, table=table, postgresql_ops={column: "text_pattern_ops"})
+    for _ in range(2):
+        apply(step)
+        found = index(database, '"Index \'of"" :x %s"')
+        assert found is not None
+        assert '("the %s ""Key""" text_pattern_ops)' in found[1]
+    apply(drop(name))
+    assert index(database, '"Index \'of"" :x %s"') is None
+
+
+def test_a_table_may_be_in_another_schema(database: psycopg.Connection, apply: Apply) -> None:
+    database.execute('CREATE SCHEMA "Other one"')
+    database.execute('CREATE TABLE "Other one".songs (id int, title text)')
+    database.execute("CREATE INDEX ix ON songs (album)")
+    here = index(database)
+    step = create("title", text("lower(title)"), schema="Other one")
+    apply(step)
+    found = index(database, '"Other one".ix')
+    assert found is not None
+    assert 'ON "Other one".songs' in found[1]
+    apply(step)
+    assert index(database, '"Other one".ix') == found
+    apply(create("title", schema="Other one"))
+    assert index(database, '"Other one".ix') != found
+    apply(drop(schema="Other one"))
+    assert index(database, '"Other one".ix') is None
+    assert index(database) == here
+
+
+def test_a_search_path_that_names_pg_temp_last_does_not_confuse_it(
+    database: psycopg.Connection, apply: Apply
+) -> None:
+    def step(op: Any) -> None:
+        op.execute("SET search_path = public, pg_temp")
+        create("title")(op)
+
+    apply(step)
+    before = index(database)
+    apply(step)
+    assert index(database) == before
+
+
+def test_dropping_twice_is_as_good_as_once(database: psycopg.Connection, apply: Apply) -> None:
+    database.execute("CREATE INDEX ix ON songs (title)")
+    apply(drop())
+    assert index(database) is None
+    apply(drop())
+
+
+def test_each_is_the_reverse_of_the_other(database: psycopg.Connection, apply: Apply) -> None:
+    from alembic.operations.ops import CreateIndexOp
+
+    from pgmodern.operations.index import CreateIndexOnline
+
+    forward = CreateIndexOnline(CreateIndexOp("ix", "songs", ["title"]))
+    apply(lambda op: op.invoke(forward))
+    assert index(database) is not None
+    apply(lambda op: op.invoke(forward.reverse()))
+    assert index(database) is None
+
+
+@pytest.mark.parametrize(("step", "part"), STEPS, ids=[part for _, part in STEPS])
+def test_the_script_builds_the_same(
+    empty_database_url: URL,
+    database: psycopg.Connection,
+    script: Callable[[Step], str],
+    psql: Psql,
+    step: Step,
+    part: str,
+) -> None:
+    for _ in range(2):
+        done = psql(empty_database_url, script(step))
+        assert done.returncode == 0, done.stderr
+    found = index(database)
+    assert found is not None
+    assert part in found[1]
+    assert psql(empty_database_url, script(drop())).returncode == 0
+    assert index(database) is None
+
+
+def test_the_script_never_leaves_an_invalid_index_and_says_it_is_done(
+    empty_database_url: URL, database: psycopg.Connection, script: Callable[[Step], str], psql: Psql
+) -> None:
+    leave_an_invalid_index(database)
+    done = psql(empty_database_url, script(create("title")))
+    found = index(database)
+    assert found is not None
+    assert found[2] or done.returncode != 0
+
+
+def test_the_script_builds_outside_a_transaction(script: Callable[[Step], str]) -> None:
+    before, _, after = script(create("title")).partition("CREATE INDEX CONCURRENTLY")
+    assert before.rindex("COMMIT;") > before.rindex("BEGIN;")
+    assert after.index("BEGIN;") < after.index("COMMIT;")

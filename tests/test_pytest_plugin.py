@@ -1,0 +1,288 @@
+"""The pytest plugin, as a user's project meets it."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import psutil
+import pytest
+from sqlalchemy import URL, create_engine, text
+from sqlalchemy.pool import NullPool
+
+from pgmodern.pytest_plugin import Choice, choose, docker_answers
+
+pytest_plugins = ["pytester"]
+
+
+def _docker_is_there() -> None:
+    return None
+
+
+def _docker_is_away() -> str:
+    return "Docker does not answer"
+
+
+def _docker_is_not_asked() -> str:
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("asked", "docker", "expected"),
+    [
+        ("auto", _docker_is_there, Choice("container", "auto: Docker answers")),
+        ("auto", _docker_is_away, Choice("embedded", "auto: Docker does not answer")),
+        ("container", _docker_is_not_asked, Choice("container", "--postgres says so")),
+        ("embedded", _docker_is_not_asked, Choice("embedded", "--postgres says so")),
+        (
+            "postgres://ann:pw@h/db",
+            _docker_is_not_asked,
+            Choice("postgres://ann:pw@h/db", "--postgres says so"),
+        ),
+    ],
+)
+def test_the_server_is_chosen_for_a_reason(
+    asked: str, docker: Callable[[], str | None], expected: Choice
+) -> None:
+    assert choose(asked, docker) == expected
+
+
+@pytest.mark.parametrize(
+    "asked", ["", "Auto", "contaner", "geheim", "mysql://ann:geheim@h/db", "postgresql://h:geheim/"]
+)
+def test_what_is_no_choice_is_a_usage_error_that_names_the_choices(asked: str) -> None:
+    with pytest.raises(pytest.UsageError) as raised:
+        choose(asked, _docker_is_not_asked)
+    message = str(raised.value)
+    assert "--postgres" in message
+    assert all(each in message for each in ("auto", "container", "embedded", "postgresql://"))
+    assert "geheim" not in message
+
+
+def test_docker_that_is_away_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    assert docker_answers() == "Docker does not answer"
+    monkeypatch.setenv("DOCKER_HOST", "nonsense://")
+    assert docker_answers() == "Docker does not answer"
+
+
+@pytest.mark.parametrize("module", ["docker", "testcontainers"])
+def test_without_testcontainers_docker_is_of_no_use(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    assert docker_answers() == "testcontainers is not installed"
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A user's project: three lines of env.py, one table, one revision, its own pytest.ini."""
+    files = {
+        "pytest.ini": """
+            [pytest]
+            asyncio_mode = auto
+            asyncio_default_fixture_loop_scope = function
+            filterwarnings = error
+        """,
+        "alembic.ini": "[alembic]\nscript_location = %(here)s/alembic\npath_separator = os\n",
+        "models.py": """
+            from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+            class Base(DeclarativeBase):
+                pass
+
+            class Note(Base):
+                __tablename__ = "notes"
+                id: Mapped[int] = mapped_column(primary_key=True)
+                words: Mapped[str]
+        """,
+        "alembic/env.py": """
+            import models
+            from pgmodern import environment
+            environment.run(models.Base.metadata)
+        """,
+        "alembic/versions/0001_notes.py": """
+            from alembic import op
+            revision, down_revision = "0001", None
+
+            def upgrade():
+                op.execute("CREATE TABLE notes (id integer PRIMARY KEY, words text NOT NULL)")
+
+            def downgrade():
+                op.execute("DROP TABLE notes")
+        """,
+    }
+    for name, content in files.items():
+        path = pytester.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dedent(content).lstrip())
+    pytester.syspathinsert()
+    return pytester
+
+
+def _databases(server: URL) -> set[str]:
+    with create_engine(server, poolclass=NullPool).connect() as connection:
+        return set(connection.scalars(text("SELECT datname FROM pg_database")))
+
+
+def _plain(url: URL) -> str:
+    return url.render_as_string(hide_password=False)
+
+
+TESTS_OF_A_USER = """
+    import pytest
+    from models import Note
+    from sqlalchemy import func, select, text
+
+    COUNT = select(func.count()).select_from(Note)
+
+    @pytest.mark.parametrize("_", range(3))
+    def test_each_test_has_a_database_of_its_own(session, _):
+        assert session.scalar(COUNT) == 0
+        session.add(Note(id=1, words="mine"))
+        session.commit()
+        assert session.scalar(COUNT) == 1
+
+    @pytest.mark.parametrize("_", range(2))
+    async def test_so_has_each_asynchronous_one(async_session, _):
+        assert await async_session.scalar(COUNT) == 0
+        async_session.add(Note(id=1, words="mine"))
+        await async_session.commit()
+
+    def test_both_kinds_see_the_same_database(session, engine, database_url):
+        session.add(Note(id=2, words="seen"))
+        session.commit()
+        with engine.connect() as connection:
+            assert connection.execute(COUNT).scalar_one() == 1
+        assert engine.url == database_url
+
+    def test_an_empty_database_has_no_table(empty_database_url):
+        from sqlalchemy import create_engine, inspect
+        with create_engine(empty_database_url).connect() as connection:
+            assert inspect(connection).get_table_names() == []
+            connection.detach()
+
+    def test_a_failure_is_a_failure(session):
+        session.execute(text("SELECT pg_advisory_lock(1)"))
+        assert False
+"""
+
+
+def test_a_user_s_tests_get_migrated_databases_and_leave_none(
+    project: pytest.Pytester, postgres_url: URL
+) -> None:
+    before = _databases(postgres_url)
+    project.makepyfile(dedent(TESTS_OF_A_USER))
+    result = project.runpytest_subprocess(f"--postgres={_plain(postgres_url)}")
+    result.assert_outcomes(passed=7, failed=1)
+    assert _databases(postgres_url) == before
+
+
+def test_the_configuration_may_lie_elsewhere(project: pytest.Pytester, postgres_url: URL) -> None:
+    (project.path / "db").mkdir()
+    (project.path / "alembic.ini").rename(project.path / "db" / "alembic.ini")
+    (project.path / "alembic").rename(project.path / "db" / "alembic")
+    (project.path / "pytest.ini").write_text("[pytest]\npgmodern_alembic_ini = db/alembic.ini\n")
+    project.makepyfile("def test_it(session): session.connection()")
+    result = project.runpytest_subprocess(f"--postgres={_plain(postgres_url)}")
+    result.assert_outcomes(passed=1)
+
+
+def test_a_revision_that_fails_is_an_error_of_each_test_and_leaves_nothing(
+    project: pytest.Pytester, postgres_url: URL
+) -> None:
+    before = _databases(postgres_url)
+    revision = project.path / "alembic" / "versions" / "0001_notes.py"
+    revision.write_text(revision.read_text().replace("integer PRIMARY KEY", "nonsense"))
+    project.makepyfile("def test_it(session): pass")
+    result = project.runpytest_subprocess(f"--postgres={_plain(postgres_url)}")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(['*type "nonsense" does not exist*'])
+    assert _databases(postgres_url) == before
+
+
+def _ends(pid: int) -> bool:
+    """Whether a process that is no child of ours ends within seconds, be it reaped or not."""
+    for _ in range(100):
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+TEST_THAT_NOTES_THE_SERVER = """
+    from pathlib import Path
+    from sqlalchemy import text
+
+    def test_it(session):
+        data = session.scalar(text("SHOW data_directory"))
+        pid = Path(data, "postmaster.pid").read_text().split()[0]
+        Path("server").write_text(f"{data} {pid}")
+"""
+
+
+def test_an_embedded_server_is_started_and_gone_with_its_data(
+    project: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    temporary = tmp_path_factory.mktemp("t")  # short, for the server's socket lies there
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    project.makepyfile(dedent(TEST_THAT_NOTES_THE_SERVER))
+    result = project.runpytest_subprocess()
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["postgres: embedded (auto: Docker does not answer)"])
+    data, pid = (project.path / "server").read_text().split()
+    assert temporary in Path(data).parents
+    assert not Path(data).exists()
+    assert _ends(int(pid))
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://ann:geheim@h/db", "postgresql://h/db?user=ann&password=geheim"]
+)
+def test_the_header_shows_the_server_and_no_password(url: str, project: pytest.Pytester) -> None:
+    project.makepyfile("def test_nothing(): pass")
+    result = project.runpytest_subprocess(f"--postgres={url}")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["postgres: postgresql+psycopg://*h/db* (--postgres says so)"])
+    assert "geheim" not in result.stdout.str() + result.stderr.str()
+
+
+def test_a_bad_url_ends_the_run_before_it_begins(project: pytest.Pytester) -> None:
+    project.makepyfile("def test_nothing(): pass")
+    result = project.runpytest_subprocess("--postgres=mysql://ann:geheim@h/db")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *--postgres*"])
+    assert "geheim" not in result.stdout.str() + result.stderr.str()
+    assert "Traceback" not in result.stderr.str()
+
+
+def test_without_pytest_asyncio_only_asynchronous_fixtures_fail(
+    project: pytest.Pytester, postgres_url: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    (project.path / "pytest.ini").write_text("[pytest]\n")
+    project.makepyfile(
+        "def test_one(session): session.connection()\ndef test_other(async_session): pass"
+    )
+    program = (
+        "import sys, pytest; sys.modules['pytest_asyncio'] = None\n"
+        "sys.exit(pytest.main(['-p', 'pgmodern.pytest_plugin', *sys.argv[1:]]))"
+    )
+    url = f"--postgres={_plain(postgres_url)}"
+    result = project.run(sys.executable, "-c", program, url)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*install pytest-asyncio for this fixture*"])
+
+
+def test_the_documented_options_are_in_the_help(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_subprocess("--help")
+    result.stdout.fnmatch_lines(["*--postgres=auto|container|embedded|URL*"])
+    result.stdout.fnmatch_lines(["*pgmodern_alembic_ini*"])
+    result.stdout.fnmatch_lines(["*pgmodern_image*"])
