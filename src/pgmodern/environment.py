@@ -28,6 +28,8 @@ SESSION = {
     "idle_in_transaction_session_timeout": "0",
     "client_connection_check_interval": "500ms",
 }
+# Connection exception, operator intervention (manual, appendix A).
+_LOST = {"08", "57"}
 
 
 def run(target_metadata: MetaData | Sequence[MetaData]) -> None:
@@ -86,15 +88,21 @@ def _run_online(connection: Connection, target_metadata: MetaData | Sequence[Met
             context.run_migrations()
     except DBAPIError as error:
         raise _explained(error) from error
+    except psycopg.OperationalError as error:  # from psycopg, which online operations speak to
+        raise _lost(error) if (error.sqlstate or "08")[:2] in _LOST else error from error
+
+
+def _lost(error: BaseException | None) -> DatabaseUnavailable:
+    return DatabaseUnavailable(
+        f"The connection was lost: {error}",
+        "Run again: what was finished stays, the rest is taken up where it stopped.",
+    )
 
 
 def _explained(error: DBAPIError) -> PgmodernError | DBAPIError:
     """Give an error that is not the revision's own its cure; return any other as it is."""
     if error.connection_invalidated:
-        return DatabaseUnavailable(
-            f"The connection was lost: {error.orig}",
-            "Run again: what was finished stays, the rest is taken up where it stopped.",
-        )
+        return _lost(error.orig)
     if isinstance(error.orig, psycopg.errors.LockNotAvailable):
         return MigrationError(
             f"A table stayed locked for {SESSION['lock_timeout']}: {error.orig}",

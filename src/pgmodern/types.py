@@ -99,7 +99,10 @@ class _Checked:
         """Tell the unit of work whether a vector has changed."""
         if x is None or y is None:
             return x is y
-        return np.array_equal(np.asarray(x, self.scalar), np.asarray(y, self.scalar))
+        try:
+            return np.array_equal(self.check(x), self.check(y))
+        except VectorError:
+            return False  # so that the wrong one is sent, and refused
 
 
 class Vector(_Checked, VECTOR):

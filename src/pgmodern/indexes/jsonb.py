@@ -115,11 +115,11 @@ def _number(value: Scalar, json_key: str) -> Decimal:
     # Of a float the digits that it is written with: compared as a float it would lose the index.
     try:
         finite = not isinstance(value, str | bool) and math.isfinite(value)
-    except OverflowError:
+    except (OverflowError, ValueError):  # too large for a float; a signalling NaN
         finite = False
     if not finite:
         raise DocumentError(f"{json_key!r} holds numbers, finite ones.", "Pass a number.")
-    return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    return Decimal(str(value))
 
 
 def encoded(document: Json) -> str:

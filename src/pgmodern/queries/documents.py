@@ -55,11 +55,15 @@ _CAN_ONLY_FAIL = re.compile(
 )
 
 
+def _blank(found: re.Match[str]) -> str:
+    return '""' if found[0].startswith('"') else " "
+
+
 def _checked(path: str) -> str:
     path = storable(path).strip()
     if len(path) > _LONGEST_PATH:
         raise DocumentError("The JSON path is too long.", f"Use {_LONGEST_PATH:,} characters.")
-    if _CAN_ONLY_FAIL.search(_STRING_OR_COMMENT.sub('""', path)):
+    if _CAN_ONLY_FAIL.search(_STRING_OR_COMMENT.sub(_blank, path)):
         raise DocumentError(
             "The JSON path has a variable, or a method of dates and times.",
             "Write the value into the path; compare dates as ISO texts.",

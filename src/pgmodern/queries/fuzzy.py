@@ -34,7 +34,7 @@ def thresholds(text: str) -> tuple[float, ...]:
     count = trigram_count(text)
     broken = _BROKEN if count > _SHORT else _BROKEN_IF_SHORT
     kept = ((count - b) / (count + b) - _SLACK for b in broken)
-    return (*(max(_FLOOR, similarity) for similarity in kept), _FLOOR)
+    return tuple(dict.fromkeys((*(max(_FLOOR, similarity) for similarity in kept), _FLOOR)))
 
 
 def fuzzy(

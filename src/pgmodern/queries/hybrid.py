@@ -31,9 +31,9 @@ def hybrid(index: DeclaredIndex, legs: Sequence[Leg], limit: int = 10) -> Statem
     best = sum(leg.weight for leg in legs) / (_SMOOTHING + 1)
     ranked = []
     for number, leg in enumerate(legs):
-        found = leg.search.cte(f"search_{number}")
+        found = leg.search.subquery(f"search_{number}")
         key = [found.c[column.key] for column in index.key]
-        rank = func.row_number().over(order_by=(found.c.score.desc(), *key))
+        rank = func.row_number().over()  # in the search's own order
         part = literal(leg.weight / best, Float) / (_SMOOTHING + rank)
         ranked.append(select(*key, part.label("part")))
     fused = union_all(*ranked).subquery("ranked")
