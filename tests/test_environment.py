@@ -503,6 +503,15 @@ def test_check_finds_what_is_missing(database_url: URL, connect: Connect, alembi
     assert "ix_tracks_title_trgm" in ran.stdout + ran.stderr
 
 
+@pytest.mark.parametrize(
+    ("holding", "isolation"),
+    [
+        ("LOCK TABLE archives IN ROW EXCLUSIVE MODE", psycopg.IsolationLevel.READ_COMMITTED),
+        ("SELECT * FROM archives", psycopg.IsolationLevel.REPEATABLE_READ),
+        ("SELECT * FROM artists", psycopg.IsolationLevel.READ_COMMITTED),
+    ],
+    ids=["in a transaction", "in an index build", "in a brief lock"],
+)
 def test_a_lost_connection_is_one_message(
     empty_database_url: URL,
     legacy_schema: str,
@@ -510,11 +519,14 @@ def test_a_lost_connection_is_one_message(
     start_alembic: StartAlembic,
     alembic: Alembic,
     blocked: Blocked,
+    holding: str,
+    isolation: psycopg.IsolationLevel,
 ) -> None:
     database = connect(empty_database_url)
     database.execute(legacy_schema.encode())
+    database.isolation_level = isolation
     with database.transaction():
-        database.execute("LOCK TABLE archives IN ROW EXCLUSIVE MODE")
+        database.execute(holding.encode())
         process = start_alembic("upgrade", "head", url=empty_database_url)
         waiter = blocked(empty_database_url)
         connect(empty_database_url).execute("SELECT pg_terminate_backend(%s, 5000)", [waiter])

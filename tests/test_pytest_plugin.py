@@ -1,8 +1,9 @@
 """The pytest plugin, as a user's project meets it."""
 
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
 
@@ -202,6 +203,13 @@ def test_a_revision_that_fails_is_an_error_of_each_test_and_leaves_nothing(
     assert _databases(postgres_url) == before
 
 
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A folder outside pytest's own, which every session of pytest closes to other users."""
+    with tempfile.TemporaryDirectory(prefix="pgmodern-test-") as folder:
+        yield Path(folder)
+
+
 def _ends(pid: int) -> bool:
     """Whether a process that is no child of ours ends within seconds, be it reaped or not."""
     for _ in range(100):
@@ -226,11 +234,8 @@ TEST_THAT_NOTES_THE_SERVER = """
 
 
 def test_an_embedded_server_is_started_and_gone_with_its_data(
-    project: pytest.Pytester,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path_factory: pytest.TempPathFactory,
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, temporary: Path
 ) -> None:
-    temporary = tmp_path_factory.mktemp("t")  # short, for the server's socket lies there
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     project.makepyfile(dedent(TEST_THAT_NOTES_THE_SERVER))

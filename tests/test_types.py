@@ -254,15 +254,35 @@ def test_a_mapped_vector_is_replaced(value: ArrayLike, connection: Connection) -
         assert np.array_equal(shape.full, [4, 5, 6])
 
 
-def test_a_mapped_vector_is_not_replaced_by_a_wrong_one(connection: Connection) -> None:
+@pytest.mark.parametrize(
+    "value",
+    [np.ones(2), ["a", "b", "c"], "123", [1, None, 3], [[1, 2, 3]], object()],
+    ids=lambda each: type(each).__name__,
+)
+def test_a_mapped_vector_is_not_replaced_by_a_wrong_one(value: Any, connection: Connection) -> None:
     with Session(connection) as session:
         shape = Shape(full=[1, 2, 3])
         session.add(shape)
         session.flush()
         session.refresh(shape)
-        shape.full = np.ones(2)
+        shape.full = value
         with pytest.raises(VectorError):
             session.flush()
+
+
+def test_a_mapped_vector_is_set_to_null_and_back(connection: Connection) -> None:
+    with Session(connection) as session:
+        shape = Shape(full=[1, 2, 3])
+        session.add(shape)
+        session.flush()
+        session.refresh(shape)
+        shape.full = None
+        session.flush()
+        session.refresh(shape)
+        assert shape.full is None
+        shape.full = [4, 5, 6]
+        session.flush()
+        assert session.execute(select(FULL)).scalar_one().tolist() == [4, 5, 6]
 
 
 def test_a_mapped_vector_that_did_not_change_is_not_written(connection: Connection) -> None:

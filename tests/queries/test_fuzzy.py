@@ -77,11 +77,11 @@ def _swapped(title: str, place: int) -> str:
 
 
 @given(st.text())
-def test_thresholds_descend_from_below_one_to_a_fifth(asked: str) -> None:
+def test_thresholds_descend_from_below_one_to_a_fifth_and_none_is_tried_twice(asked: str) -> None:
     tried = thresholds(asked)
     assert tried[0] < 1
     assert tried[-1] == 0.2
-    assert list(tried) == sorted(tried, reverse=True)
+    assert list(tried) == sorted(set(tried), reverse=True)
 
 
 def _trigrams(title: str) -> set[str]:
@@ -105,7 +105,7 @@ def test_two_letters_swapped_stay_above_the_second_threshold(
     title: str, data: st.DataObject
 ) -> None:
     typed = _swapped(title, data.draw(st.integers(0, len(title) - 2)))
-    assert _similarity(title, typed) >= thresholds(typed)[1] or thresholds(typed)[1] == 0.2
+    assert _similarity(title, typed) >= min(thresholds(typed)[:2]) or 0.2 in thresholds(typed)[:2]
 
 
 # pg_trgm asks the server's locale what a letter is. Both agree on these; they differ on marks and
