@@ -151,7 +151,7 @@ def _built(root: Path, dockerfile: str) -> Iterator[str]:
 def _database(server: URL, template: str | None = None) -> Iterator[URL]:
     """Create a database, empty or a clone, and drop it in the end."""
     name = f"pgmodern_{uuid.uuid4().hex}"
-    origin = f" TEMPLATE {quoted(template)} STRATEGY FILE_COPY" if template else ""
+    origin = f" TEMPLATE {quoted(template)}" if template else ""
     admin = sa_create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {quoted(name)}{origin}"))
