@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import psycopg
 from alembic import context
 from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.pool import NullPool
 
 from pgmodern import autogenerate, embedded, operations, settings
@@ -88,6 +88,8 @@ def _run_online(connection: Connection, target_metadata: MetaData | Sequence[Met
             context.run_migrations()
     except DBAPIError as error:
         raise _explained(error) from error
+    except PendingRollbackError as error:  # the end of an autocommit block hides what ended it
+        raise _lost(error.__context__) from error
     except psycopg.OperationalError as error:  # from psycopg, which online operations speak to
         raise _lost(error) if (error.sqlstate or "08")[:2] in _LOST else error from error
 
