@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import DateTime, Text, Uuid, insert, select
+from sqlalchemy import DateTime, Text, TypeDecorator, Uuid, column, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from pgmodern.queries import Page, page
-from pgmodern.queries.pages import Position, cut
+from pgmodern.queries.pages import Position, checked, cut
+from pgmodern.types import Vector
 
 
 class Base(DeclarativeBase):
@@ -26,6 +27,7 @@ class Note(Base):
     id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True)
     written: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     words: Mapped[str] = mapped_column(Text)
+    read: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 TABLE = Note.__table__
@@ -147,6 +149,30 @@ def test_a_size_below_zero_is_refused(size: int) -> None:
 def test_a_position_of_another_order_is_refused(after: Position) -> None:
     with pytest.raises(ValueError, match="a position has 2 values"):
         page(select(*NEWEST_FIRST), NEWEST_FIRST, after, 10)
+
+
+@pytest.mark.parametrize("after", [("noon", uuid.UUID(int=1)), (NOON, 1), (NOON, None)])
+def test_a_position_of_other_types_is_refused(after: Position) -> None:
+    with pytest.raises(ValueError, match="a position has no"):
+        page(select(*NEWEST_FIRST), NEWEST_FIRST, after, 10)
+
+
+class Code(TypeDecorator[complex]):
+    """A type whose values are not those of what it is stored as."""
+
+    impl = Text
+    cache_ok = True
+
+
+def test_what_only_the_type_can_tell_is_left_to_it() -> None:
+    order = (column("code", Code), column("vector", Vector(2)), TABLE.c.id)
+    assert checked((1j, [1, 2], uuid.UUID(int=1)), order) == (1j, [1, 2], uuid.UUID(int=1))
+
+
+def test_an_order_that_would_lose_rows_is_refused() -> None:
+    order = (TABLE.c.read, TABLE.c.id)
+    with pytest.raises(ValueError, match="read, which may be NULL"):
+        page(select(*order), order, None, 10)
 
 
 def test_a_position_is_a_value_and_never_sql(notes: Session) -> None:

@@ -1,5 +1,6 @@
 """Bulk loads by COPY into a temporary table."""
 
+import math
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta, timezone
@@ -37,9 +38,11 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB, REAL
 from sqlalchemy.orm import Session
+from sqlalchemy.schema import CreateTable
 from sqlalchemy.types import TypeEngine
 
 from pgmodern.errors import VectorError
@@ -248,3 +251,50 @@ def test_an_enumeration_is_loaded(session: Session) -> None:
 def test_a_time_whose_zone_would_be_guessed_is_refused(kind: DateTime, value: datetime) -> None:
     with pytest.raises(ValueError, match="time zone"):
         list(Staging(_table(kind), ["id", "v"], ["id"]).encoded([(1, value)]))
+
+
+def test_columns_are_named_by_key_and_written_by_name(notes: Session) -> None:
+    odd = Table(
+        "odd",
+        MetaData(),
+        Column('the "id"', Integer, key="number", primary_key=True),
+        Column("words", Text, key="said"),
+    )
+    odd.create(notes.connection())
+    staging = Staging(odd, ["number", "said"], ["number"])
+    assert _load(notes, staging, [(1, "a"), (2, "b")]) == 2
+    assert _load(notes, staging, [(2, "c")]) == 1
+    held = select(odd.c.number, odd.c.said).order_by(odd.c.number)
+    assert notes.execute(held).all() == [(1, "a"), (2, "c")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (SmallInteger, 2**15),
+        (Integer, 2**31),
+        (Integer, -(2**31) - 1),
+        (BigInteger, 2**63),
+        (Integer, 1.5),
+        (Integer, "1"),
+        (REAL, 1e39),
+    ],
+)
+def test_a_number_that_does_not_fit_is_refused_and_never_cut_off(
+    kind: type[TypeEngine[Any]], value: Any
+) -> None:
+    staging = Staging(Table("t", MetaData(), Column("a", kind)), ["a"], ["a"])
+    with pytest.raises((ValueError, TypeError), match=r"fit|integer"):
+        list(staging.encoded([[value]]))
+
+
+def test_the_largest_numbers_arrive_whole(notes: Session) -> None:
+    kinds: list[type[TypeEngine[Any]]] = [SmallInteger, Integer, BigInteger, REAL]
+    numbers = Table("n", MetaData(), *(Column(f"c{n}", kind) for n, kind in enumerate(kinds)))
+    notes.execute(CreateTable(numbers))
+    notes.execute(text("CREATE UNIQUE INDEX ON n (c0)"))
+    rows = [(2**15 - 1, 2**31 - 1, 2**63 - 1, 3e38), (-(2**15), -(2**31), -(2**63), -math.inf)]
+    assert _load(notes, Staging(numbers, list(numbers.c.keys()), ["c0"]), rows) == 2
+    held = [tuple(row) for row in notes.execute(select(numbers).order_by(numbers.c.c0.desc()))]
+    assert [row[:3] for row in held] == [row[:3] for row in rows]
+    assert [row[3] for row in held] == pytest.approx([row[3] for row in rows])

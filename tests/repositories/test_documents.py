@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, DateTime, Engine, Uuid, create_engine, event, insert, select
+from sqlalchemy import URL, DateTime, Engine, Uuid, bindparam, create_engine, event, insert, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -18,6 +18,7 @@ from pgmodern.indexes import JsonbIndex, JsonbKeyIndex
 from pgmodern.pytest_plugin import _database
 from pgmodern.queries import Page
 from pgmodern.repositories import AsyncDocumentRepository, DocumentRepository
+from pgmodern.repositories.documents import _page
 
 
 class Base(DeclarativeBase):
@@ -140,6 +141,18 @@ def test_a_read_is_one_statement(read: str, session: Session, engine: Engine) ->
     assert len(sent) == 1
 
 
+def test_a_condition_that_is_made_once_takes_its_values_with_each_call(session: Session) -> None:
+    before = Order.placed < bindparam("moment")
+    orders = OrderRepository(session)
+    assert _totals(orders.where(before, moment=NOON + timedelta(seconds=1))) == [2, 1, 0]
+    built = _page.cache_info().misses
+    assert _totals(orders.where(before, moment=NOON)) == []
+    first = orders.where(before, size=2, moment=NOON + timedelta(seconds=1))
+    assert _page.cache_info().misses == built + 1  # of another size
+    later = orders.where(before, size=2, after=first.after, moment=NOON + timedelta(seconds=1))
+    assert _totals(first) + _totals(later) == [2, 1, 0]
+
+
 def test_only_a_path_that_finds_nothing_is_judged_by_a_second_one(
     session: Session, engine: Engine
 ) -> None:
@@ -185,5 +198,8 @@ def test_a_wrong_position_is_refused(session: Session) -> None:
     for after in ((), (NOON,), (NOON, uuid.UUID(int=1), 3)):
         with pytest.raises(ValueError, match="a position has 2 values"):
             OrderRepository(session).newest(after=after)
+    for odd in (("noon", uuid.UUID(int=1)), (NOON, "1")):
+        with pytest.raises(ValueError, match="a position has no"):
+            OrderRepository(session).newest(after=odd)
     with pytest.raises(ValueError, match=r"limit|size"):
         OrderRepository(session).newest(-1)

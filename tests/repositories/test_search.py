@@ -131,7 +131,9 @@ def test_each_read_is_one_statement(
     sent: list[str] = []
     event.listen(engine, "before_cursor_execute", lambda *args: sent.append(args[2]))
     getattr(ProductRepository(session), method)(asked)
-    assert len(sent) == 1
+    (statement,) = sent
+    # Of longer ones psycopg does not keep what it made of their parameters.
+    assert len(statement) <= 4096
 
 
 def test_nothing_is_committed(session: Session) -> None:

@@ -5,9 +5,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
-from sqlalchemy import URL, Engine, ForeignKey, Text, create_engine, event, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import (
+    URL,
+    Engine,
+    ForeignKey,
+    Text,
+    bindparam,
+    create_engine,
+    event,
+    insert,
+    select,
+)
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool
@@ -16,6 +27,7 @@ from pgmodern.errors import VectorError
 from pgmodern.indexes import HnswIndex
 from pgmodern.pytest_plugin import _database
 from pgmodern.repositories import AsyncVectorRepository, VectorRepository
+from pgmodern.repositories.vectors import _nearest
 from pgmodern.types import Vector
 
 
@@ -90,6 +102,16 @@ def test_the_nearest_come_first(session: Session) -> None:
     assert pictures.nearest([0, 1], 1) == [PictureHit("sea", 1.0)]
     shelved = pictures.nearest([0.1, 1], 10, Picture.shelf_id == 2, Picture.name != "void")
     assert _names(shelved) == ["beach"]
+
+
+def test_a_condition_that_is_made_once_takes_its_values_with_each_call(session: Session) -> None:
+    on_shelf = Picture.shelf_id == bindparam("shelf")
+    pictures = PictureRepository(session)
+    assert _names(pictures.nearest([0.1, 1], 10, on_shelf, shelf=1)) == ["sea", "desert"]
+    built = _nearest.cache_info().misses
+    assert _names(pictures.nearest([0.1, 1], 10, on_shelf, shelf=2)) == ["beach", "void"]
+    assert _names(pictures.nearest([0.1, 1], 10, on_shelf, shelf=3)) == []
+    assert _nearest.cache_info().misses == built
 
 
 async def test_both_twins_answer_the_same(session: Session, async_session: AsyncSession) -> None:
@@ -170,3 +192,23 @@ def test_a_refusal_by_the_server_is_sqlalchemy_s_as_any_other(session: Session) 
     with pytest.raises(IntegrityError), session.begin_nested():
         pictures.store([(9, 99, "on no shelf", [5, 5])])
     assert len(pictures.nearest([1, 1])) == 4
+
+
+NUL = [(8, 1, "good", [1, 1]), (9, 1, "no \x00 text", [1, 1])]
+
+
+def test_a_refusal_of_the_copy_is_sqlalchemy_s_too(session: Session) -> None:
+    with pytest.raises(DBAPIError) as refused, session.begin_nested():
+        PictureRepository(session).store(NUL)
+    assert isinstance(refused.value.orig, psycopg.Error)
+    assert session.get(Picture, 8) is None
+
+
+async def test_a_refusal_of_the_copy_is_sqlalchemy_s_asynchronously_too(
+    async_session: AsyncSession,
+) -> None:
+    with pytest.raises(DBAPIError) as refused:
+        async with async_session.begin_nested():
+            await AsyncPictureRepository(async_session).store(NUL)
+    assert isinstance(refused.value.orig, psycopg.Error)
+    assert await async_session.get(Picture, 8) is None

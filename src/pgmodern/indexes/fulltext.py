@@ -76,9 +76,9 @@ class FullTextIndex(DeclaredIndex):
         """The tsvector that is indexed: the stored column, or the expression."""
         return unlabelled(self.indexed)
 
-    def query(self, text: str) -> ColumnElement[Any]:
-        """Parse what a person typed: words, "a phrase", or, -not (manual, 12.3.2)."""
-        return func.websearch_to_tsquery(self._configuration, literal(text, Text))
+    def query(self, text: str | ColumnElement[str]) -> ColumnElement[Any]:
+        """Parse words, "a phrase", or, -not (manual, 12.3.2); a text that PostgreSQL can store."""
+        return func.websearch_to_tsquery(self._configuration, text)
 
     def matches(self, query: ColumnElement[Any]) -> ColumnElement[bool]:
         """Whether the row's words match the parsed query."""

@@ -36,9 +36,14 @@ class JsonbIndex(DeclaredIndex):
     ) -> None:
         super().__init__(name, column, method="gin", opclass="jsonb_path_ops", where=where)
 
-    def contains(self, document: Json) -> ColumnElement[bool]:
-        """Whether the column contains the document; raises DocumentError when JSONB cannot."""
-        return self.indexed.bool_op("@>")(sql_cast(literal(encoded(document), Text), JSONB))
+    def contains(self, document: Json | ColumnElement[str]) -> ColumnElement[bool]:
+        """Whether the column contains the document, or what an expression gives as JSON text.
+
+        Raises DocumentError when JSONB cannot hold the document.
+        """
+        if not isinstance(document, ColumnElement):
+            document = literal(encoded(document), Text)
+        return self.indexed.bool_op("@>")(sql_cast(document, JSONB))
 
     def matches(self, path: ColumnElement[Any]) -> ColumnElement[bool]:
         """Whether the JSON path finds anything in the column."""

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from sqlalchemy import ColumnElement, Float, cast, func
+from sqlalchemy import ColumnElement, Float, Text, cast, func
 
 from pgmodern.extensions import PG_TRGM, Extension
 from pgmodern.indexes.declared import DeclaredIndex, Source
@@ -40,10 +40,15 @@ class TrigramIndex(DeclaredIndex):
         ratio = cast(func.least(own, other), Float) / func.greatest(own, other, 1)
         return self.similarity(text) * ratio
 
-    def starts_with(self, prefix: str) -> ColumnElement[bool]:
+    def starts_with(self, prefix: ColumnElement[str] | str) -> ColumnElement[bool]:
         """Whether the column starts with the prefix, without regard to case."""
-        return self.indexed.istartswith(prefix, autoescape=True)
+        return self.indexed.ilike(_escaped(prefix) + "%")
 
-    def contains(self, part: str) -> ColumnElement[bool]:
+    def contains(self, part: ColumnElement[str] | str) -> ColumnElement[bool]:
         """Whether the column contains the part, without regard to case."""
-        return self.indexed.icontains(part, autoescape=True)
+        return self.indexed.ilike("%" + _escaped(part) + "%")
+
+
+def _escaped(text: ColumnElement[str] | str) -> ColumnElement[str]:
+    """Have the server escape what LIKE takes for wildcards, so that the text may be a parameter."""
+    return func.regexp_replace(text, r"([\\%_])", r"\\\1", "g", type_=Text)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, cast, func, literal, select
+from sqlalchemy import ColumnElement, Text, cast, func, literal, literal_column, select
 from sqlalchemy.dialects.postgresql.json import JSONPATH
 
 from pgmodern.errors import DocumentError
@@ -29,22 +29,22 @@ def documents(
     return select(found.cte("found").prefix_with("MATERIALIZED"))
 
 
-def json_path(path: str) -> ColumnElement[Any]:
+def json_path(path: str | ColumnElement[str]) -> ColumnElement[Any]:
     """Return the path as a value that is NULL when it is not a valid jsonpath.
 
     So a path from outside finds nothing instead of failing the transaction; `is_json_path` tells
     the two apart. The subquery keeps the planner from casting the text before it is judged.
-    Raises DocumentError for what is valid and yet can only fail: a path of over 4,096 characters,
-    a variable, and the methods that depend on the session's time zone.
+    Raises as `checked` does.
     """
-    given = select(literal(_checked(path), Text).label("path")).offset(0).subquery("given")
+    text = literal(checked(path), Text) if isinstance(path, str) else path
+    given = select(text.label("path")).offset(literal_column("0")).subquery("given")
     valid = func.pg_input_is_valid(given.c.path, "jsonpath")
     return select(cast(given.c.path, JSONPATH)).where(valid).scalar_subquery()
 
 
 def is_json_path(path: str) -> Statement:
-    """Select whether the text is a valid jsonpath; may raise DocumentError as `json_path` does."""
-    return select(func.pg_input_is_valid(literal(_checked(path), Text), "jsonpath"))
+    """Select whether the text is a valid jsonpath; raises as `checked` does."""
+    return select(func.pg_input_is_valid(literal(checked(path), Text), "jsonpath"))
 
 
 _LONGEST_PATH = 4_096
@@ -59,7 +59,12 @@ def _blank(found: re.Match[str]) -> str:
     return '""' if found[0].startswith('"') else " "
 
 
-def _checked(path: str) -> str:
+def checked(path: str) -> str:
+    """Return the path, fit to send.
+
+    Raises DocumentError for what is valid and yet can only fail: a path of over 4,096 characters,
+    a variable, and the methods that depend on the session's time zone.
+    """
     path = storable(path).strip()
     if len(path) > _LONGEST_PATH:
         raise DocumentError("The JSON path is too long.", f"Use {_LONGEST_PATH:,} characters.")

@@ -6,14 +6,14 @@ from sqlalchemy import ColumnElement, select
 
 from pgmodern.indexes import FullTextIndex
 from pgmodern.queries.statement import Statement, rows
-from pgmodern.queries.text import web_search
+from pgmodern.queries.text import Typed, web_search
 
 
 def full_text(
-    index: FullTextIndex, text: str, limit: int = 10, *, where: Sequence[ColumnElement[bool]] = ()
+    index: FullTextIndex, text: Typed, limit: int = 10, *, where: Sequence[ColumnElement[bool]] = ()
 ) -> Statement:
     """Select the rows that match web-search syntax: key and score, the best first."""
-    query = index.query(web_search(text))
+    query = index.query(web_search(text) if isinstance(text, str) else text)
     score = index.rank(query).label("score")
     return (
         select(*index.key, score)

@@ -1,6 +1,7 @@
 """Nearest neighbours: as many as were asked for, whatever the filter."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from numpy.typing import ArrayLike
 from sqlalchemy import ColumnElement, func, select, union_all
@@ -15,7 +16,7 @@ _SCAN_TUPLES = 20_000
 
 def nearest(
     index: HnswIndex,
-    vector: ArrayLike,
+    vector: ArrayLike | ColumnElement[Any],
     k: int = 10,
     *,
     where: Sequence[ColumnElement[bool]] = (),
@@ -30,7 +31,7 @@ def nearest(
 
     Raises VectorError when the vector does not fit the column.
     """
-    sought = index.literal(vector)
+    sought = vector if isinstance(vector, ColumnElement) else index.literal(vector)
     breadth = min(_EF_SEARCH_MAX, max(k, ef_search or _EF_SEARCH))
     tuned = under(
         sought,

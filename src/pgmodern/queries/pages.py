@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, literal, tuple_
+from sqlalchemy import ColumnElement, tuple_
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from pgmodern.queries.statement import Statement, rows
+from pgmodern.queries.statement import Statement, given, rows
 
 R = TypeVar("R")
 
@@ -30,15 +31,39 @@ def page(
     """Order the statement by the columns, descending, and keep what follows `after`.
 
     The last of the columns must be unique. One row more than `size` is selected: that it is there
-    says that another page follows, so nothing has to be counted.
+    says that another page follows, so nothing has to be counted. Raises ValueError when a column
+    may be NULL, as a page would lose the rows where it is; and as `checked` does.
     """
     rows(size)  # refuses a size below zero
+    for column in newest_first:
+        if getattr(column, "nullable", False):
+            raise ValueError(f"pages cannot be ordered by {column}, which may be NULL")
     if after is not None:
-        if len(after) != len(newest_first):
-            raise ValueError(f"a position has {len(newest_first)} values, not {len(after)}")
-        bound = (literal(v, c.type) for v, c in zip(after, newest_first, strict=True))
+        place = zip(checked(after, newest_first), newest_first, strict=True)
+        bound = (given(value, column.type) for value, column in place)
         statement = statement.where(tuple_(*newest_first) < tuple_(*bound))
     return statement.order_by(*(c.desc() for c in newest_first)).limit(rows(size + 1))
+
+
+def checked(after: Position, newest_first: Sequence[ColumnElement[Any]]) -> Position:
+    """Return the position; raises ValueError unless its values are of these columns' types."""
+    if len(after) != len(newest_first):
+        raise ValueError(f"a position has {len(newest_first)} values, not {len(after)}")
+    for value, column in zip(after, newest_first, strict=True):
+        fits = isinstance(value, ColumnElement | _python_type(column.type))
+        if not fits:
+            raise ValueError(f"a position has no {value!r} for {column}")
+    return after
+
+
+def _python_type(kind: TypeEngine[Any]) -> type[Any]:
+    """Return what the type's values are; object where only the type itself can tell."""
+    if isinstance(kind, TypeDecorator):
+        return object
+    try:
+        return kind.python_type
+    except NotImplementedError:
+        return object
 
 
 def cut(found: Sequence[tuple[R, Position]], size: int) -> Page[R]:

@@ -1,11 +1,16 @@
 """Bulk loads: COPY into a temporary table, then one statement that inserts or updates."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
+from math import isfinite
+from operator import index
 from typing import Any
 
+import numpy as np
 import pgvector
+import psycopg
 from psycopg.types.json import Json, Jsonb
 from psycopg.types.numeric import Float4, Float8, Int2, Int4, Int8
 from sqlalchemy import (
@@ -25,6 +30,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
 from pgmodern.indexes.catalogue import quoted
@@ -32,12 +38,33 @@ from pgmodern.types import HalfVector, Vector
 
 Encode = Callable[[Any], Any]
 
+
+def _integer(wire: type[int]) -> Encode:
+    bound = 1 << (_BITS[wire] - 1)
+
+    def encode(value: Any) -> int:
+        # psycopg would cut off what does not fit.
+        if not -bound <= index(value) < bound:
+            raise ValueError(f"{value!r} does not fit an integer of {_BITS[wire]} bits")
+        return wire(value)
+
+    return encode
+
+
+def _real(value: Any) -> Float4:
+    if isfinite(value) and abs(value) > _LARGEST_REAL:
+        raise ValueError(f"{value!r} does not fit a real number of 32 bits")
+    return Float4(value)
+
+
+_BITS: dict[type[int], int] = {Int2: 16, Int4: 32, Int8: 64}
+_LARGEST_REAL = float(np.finfo(np.float32).max)
 # The first that fits; SQLAlchemy's Float is a Numeric.
 _WIRE: tuple[tuple[type[Any], Encode], ...] = (
-    (SmallInteger, Int2),
-    (BigInteger, Int8),
-    (Integer, Int4),
-    (REAL, Float4),
+    (SmallInteger, _integer(Int2)),
+    (BigInteger, _integer(Int8)),
+    (Integer, _integer(Int4)),
+    (REAL, _real),
     (Float, Float8),
     (Numeric, lambda value: Decimal(str(value))),
     (JSONB, Jsonb),
@@ -53,12 +80,13 @@ class Staging:
     """
 
     def __init__(self, table: Table, columns: Sequence[str], key: Sequence[str]) -> None:
-        self.columns = [table.c[name] for name in columns]
-        target, names = quoted(table.name, table.schema), ", ".join(map(quoted, columns))
-        unique = ", ".join(map(quoted, key))
-        changes = ", ".join(f"{quoted(c)} = excluded.{quoted(c)}" for c in columns if c not in key)
+        self.columns = [table.c[each] for each in columns]
+        filled = [quoted(column.name) for column in self.columns]
+        keys = [quoted(table.c[each].name) for each in key]
+        target, names, unique = quoted(table.name, table.schema), ", ".join(filled), ", ".join(keys)
+        changes = ", ".join(f"{name} = excluded.{name}" for name in filled if name not in keys)
         # A key with a NULL in it is the same as no other.
-        nulls = " OR ".join(f"{quoted(name)} IS NULL" for name in key)
+        nulls = " OR ".join(f"{name} IS NULL" for name in keys)
         alone = f"CASE WHEN {nulls} THEN ctid END"
         self.create = _written(
             f"CREATE TEMPORARY TABLE pgmodern_staging ON COMMIT DROP AS "
@@ -75,7 +103,8 @@ class Staging:
     def encoded(self, rows: Iterable[Sequence[Any]]) -> Iterator[list[Any]]:
         """Give each value the exact type of its column, which COPY BINARY does not convert to.
 
-        Raises VectorError for a vector that its column cannot hold.
+        Raises VectorError for a vector that its column cannot hold, ValueError or TypeError for a
+        number.
         """
         encoders = [_encoder(column.type) for column in self.columns]
         for row in rows:
@@ -83,6 +112,20 @@ class Staging:
                 None if value is None else encode(value)
                 for encode, value in zip(encoders, row, strict=True)
             ]
+
+
+@contextmanager
+def raised_as_sqlalchemy_s(statement: str) -> Iterator[None]:
+    """Raise psycopg's errors as SQLAlchemy's, as those of every other statement of a session are.
+
+    The values are not shown: of a bulk load they are too many, and not all are for a log.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        raise DBAPIError.instance(
+            statement, None, error, psycopg.Error, hide_parameters=True
+        ) from error
 
 
 def _written(sql: str) -> TextClause:

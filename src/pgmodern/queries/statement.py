@@ -2,7 +2,17 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, case, func, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    case,
+    func,
+    literal,
+    select,
+)
+from sqlalchemy.types import TypeEngine
 
 Statement = Select[*tuple[Any, ...]]
 
@@ -14,16 +24,30 @@ def under(value: ColumnElement[Any], **settings: str) -> ColumnElement[Any]:
 
     PostgreSQL evaluates such an uncorrelated subquery once, before the index scan that compares
     with it starts, so the scan runs under the settings: no SET, no further round trip. They hold
-    until the transaction ends (`set_config(..., is_local)`), never longer. `__` stands for the dot
-    of a setting's name. See the manual, 9.28.1 and 14.1 (InitPlan).
+    until the transaction ends, never longer. See the manual, 14.1 (InitPlan).
+    """
+    return select(after_setting(value, **settings)).scalar_subquery()
+
+
+def after_setting(
+    value: ColumnElement[Any], **settings: str | ColumnElement[str]
+) -> ColumnElement[Any]:
+    """Return the value, having applied the settings until the transaction ends.
+
+    `__` stands for the dot of a setting's name. See the manual, 9.28.1 (`set_config`).
     """
     applied = (
-        func.set_config(literal(name.replace("__", ".")), literal(setting), True).is_not(None)
+        func.set_config(name.replace("__", "."), setting, True).is_not(None)
         for name, setting in settings.items()
     )
     # As a mapping: given a tuple, `case` formats the value for an error that it then swallows,
     # which for a vector takes milliseconds.
-    return select(case({and_(*applied): value})).scalar_subquery()
+    return case({and_(*applied): value})
+
+
+def given(value: Any, kind: TypeEngine[Any]) -> ColumnElement[Any]:
+    """Return a value as a parameter; an expression, such as a `bindparam`, as it is."""
+    return value if isinstance(value, ColumnElement) else literal(value, kind)
 
 
 def rows(count: int) -> ColumnElement[int]:

@@ -2,7 +2,17 @@
 
 import re
 
+from sqlalchemy import ColumnElement, Text, literal
+
 LONGEST = 512
+
+# What a search takes: a text, or a parameter of a statement that is kept and run with many.
+Typed = str | ColumnElement[str]
+
+
+def sought(text: Typed) -> ColumnElement[str]:
+    """Return a text as a parameter, cleaned; an expression as it is."""
+    return literal(cleaned(text), Text) if isinstance(text, str) else text
 
 
 def cleaned(text: str) -> str:

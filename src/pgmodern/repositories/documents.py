@@ -1,54 +1,87 @@
 """Search by what a JSONB document holds, newest first."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, and_
+from sqlalchemy import ColumnElement, Text, and_, bindparam
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from pgmodern.errors import DocumentError
 from pgmodern.indexes import JsonbIndex
-from pgmodern.indexes.jsonb import Json
+from pgmodern.indexes.jsonb import Json, encoded
 from pgmodern.queries import Page, documents, page
+from pgmodern.queries.documents import checked as checked_path
 from pgmodern.queries.documents import is_json_path, json_path
-from pgmodern.queries.pages import Position, cut
+from pgmodern.queries.pages import Position, checked, cut
 from pgmodern.queries.statement import Statement
+from pgmodern.repositories.rows import R, Shown
 
-R = TypeVar("R")
+Columns = tuple[ColumnElement[Any], ...]
+Conditions = tuple[ColumnElement[bool], ...]
 
 
-class _Documents(Generic[R]):
+class _Documents(Shown[R]):
     """The statements; `row` takes the columns of `payload`.
 
     `newest_first` are the columns that order the pages, the last of them unique.
     """
 
-    row: ClassVar[Callable[..., Any]]
-    payload: ClassVar[Statement]
     document: ClassVar[JsonbIndex]
     newest_first: ClassVar[Sequence[InstrumentedAttribute[Any]]]
 
-    def _page(self, size: int, after: Position | None, *where: ColumnElement[bool]) -> Statement:
-        order = [each.__clause_element__() for each in self.newest_first]
-        if not where:
-            return page(self.payload.add_columns(*order), order, after, size)
-        found = documents(self.document, where, order).subquery("found")
-        place = [found.c[str(column.key)] for column in order]
-        chosen = page(found.select(), place, after, size).cte("page")
-        same = and_(*(column == chosen.c[column.key] for column in self.document.key))
-        shown = self.payload.join(chosen, same).add_columns(*order)
-        return shown.order_by(*(column.desc() for column in order))
+    def _page(
+        self,
+        size: int,
+        after: Position | None,
+        where: Conditions = (),
+        values: Mapping[str, Any] | None = None,
+    ) -> Statement:
+        order = tuple(each.__clause_element__() for each in self.newest_first)
+        place = {} if after is None else _named(checked(after, order))
+        statement = _page(self.payload, self.document, order, where, size, after is not None)
+        return statement.params({**place, **(values or {})})
 
     def _cut(self, found: Iterable[Any], size: int) -> Page[R]:
         make, width = type(self).row, len(self.newest_first)
         return cut([(make(*each[:-width]), tuple(each[-width:])) for each in found], size)
 
-    def _contains(self, document: Json) -> ColumnElement[bool]:
-        return self.document.contains(document)
 
-    def _matches(self, path: str) -> ColumnElement[bool]:
-        return self.document.matches(json_path(path))
+# As in `search`: each statement is built once, the values come with the call.
+@lru_cache
+def _page(
+    payload: Statement,
+    document: JsonbIndex,
+    order: Columns,
+    where: Conditions,
+    size: int,
+    follows: bool,
+) -> Statement:
+    types = _named([column.type for column in order])
+    after = tuple(bindparam(name, type_=kind) for name, kind in types.items()) if follows else None
+    if not where:
+        return page(payload.add_columns(*order), order, after, size)
+    found = documents(document, where, order).subquery("found")
+    place = [found.c[str(column.key)] for column in order]
+    chosen = page(found.select(), place, after, size).cte("page")
+    same = and_(*(column == chosen.c[column.key] for column in document.key))
+    shown = payload.join(chosen, same).add_columns(*order)
+    return shown.order_by(*(column.desc() for column in order))
+
+
+@lru_cache
+def _contains(document: JsonbIndex) -> ColumnElement[bool]:
+    return document.contains(bindparam("pgmodern_document", type_=Text))
+
+
+@lru_cache
+def _matches(document: JsonbIndex) -> ColumnElement[bool]:
+    return document.matches(json_path(bindparam("pgmodern_path", type_=Text)))
+
+
+def _named(place: Sequence[Any]) -> dict[str, Any]:
+    return {f"pgmodern_after_{number}": each for number, each in enumerate(place)}
 
 
 def _not_a_path(path: str) -> DocumentError:
@@ -66,18 +99,31 @@ class DocumentRepository(_Documents[R]):
         return self._cut(self.session.execute(self._page(size, after)), size)
 
     def where(
-        self, *conditions: ColumnElement[bool], size: int = 20, after: Position | None = None
+        self,
+        *conditions: ColumnElement[bool],
+        size: int = 20,
+        after: Position | None = None,
+        **values: Any,
     ) -> Page[R]:
-        """Return a page of the rows that meet the conditions."""
-        return self._cut(self.session.execute(self._page(size, after, *conditions)), size)
+        """Return a page of the rows that meet the conditions.
+
+        A condition that is made once, with `bindparam` where its `values` go, spares each call
+        the making of its statement.
+        """
+        statement = self._page(size, after, conditions, values)
+        return self._cut(self.session.execute(statement), size)
 
     def containing(self, document: Json, size: int = 20, after: Position | None = None) -> Page[R]:
         """Return a page of the rows whose document contains this one; may raise DocumentError."""
-        return self.where(self._contains(document), size=size, after=after)
+        given = encoded(document)
+        contains = _contains(self.document)
+        return self.where(contains, size=size, after=after, pgmodern_document=given)
 
     def matching(self, path: str, size: int = 20, after: Position | None = None) -> Page[R]:
         """Return a page of the rows in which the path finds something; may raise DocumentError."""
-        found = self.where(self._matches(path), size=size, after=after)
+        given = checked_path(path)
+        matches = _matches(self.document)
+        found = self.where(matches, size=size, after=after, pgmodern_path=given)
         if not found.rows and not self.session.scalar(is_json_path(path)):
             raise _not_a_path(path)
         return found
@@ -94,20 +140,33 @@ class AsyncDocumentRepository(_Documents[R]):
         return self._cut(await self.session.execute(self._page(size, after)), size)
 
     async def where(
-        self, *conditions: ColumnElement[bool], size: int = 20, after: Position | None = None
+        self,
+        *conditions: ColumnElement[bool],
+        size: int = 20,
+        after: Position | None = None,
+        **values: Any,
     ) -> Page[R]:
-        """Return a page of the rows that meet the conditions."""
-        return self._cut(await self.session.execute(self._page(size, after, *conditions)), size)
+        """Return a page of the rows that meet the conditions.
+
+        A condition that is made once, with `bindparam` where its `values` go, spares each call
+        the making of its statement.
+        """
+        statement = self._page(size, after, conditions, values)
+        return self._cut(await self.session.execute(statement), size)
 
     async def containing(
         self, document: Json, size: int = 20, after: Position | None = None
     ) -> Page[R]:
         """Return a page of the rows whose document contains this one; may raise DocumentError."""
-        return await self.where(self._contains(document), size=size, after=after)
+        given = encoded(document)
+        contains = _contains(self.document)
+        return await self.where(contains, size=size, after=after, pgmodern_document=given)
 
     async def matching(self, path: str, size: int = 20, after: Position | None = None) -> Page[R]:
         """Return a page of the rows in which the path finds something; may raise DocumentError."""
-        found = await self.where(self._matches(path), size=size, after=after)
+        given = checked_path(path)
+        matches = _matches(self.document)
+        found = await self.where(matches, size=size, after=after, pgmodern_path=given)
         if not found.rows and not await self.session.scalar(is_json_path(path)):
             raise _not_a_path(path)
         return found

@@ -1,45 +1,70 @@
 """Search by text: typo-tolerant, full-text, both fused, and suggestions."""
 
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Generic, TypeVar
+from functools import lru_cache
+from typing import ClassVar
 
+from sqlalchemy import Text, bindparam
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from pgmodern.indexes import FullTextIndex, TrigramIndex
 from pgmodern.queries import Leg, full_text, fuzzy, hybrid, suggest, with_payload
 from pgmodern.queries.statement import Statement
-from pgmodern.queries.text import web_search
+from pgmodern.queries.text import cleaned, web_search
+from pgmodern.repositories.rows import R, Shown
 
-R = TypeVar("R")
 
-
-class _Search(Generic[R]):
+class _Search(Shown[R]):
     """The statements; `row` takes the columns of `payload`, the score, and maybe a highlight."""
 
-    row: ClassVar[Callable[..., Any]]
-    payload: ClassVar[Statement]
     trigram: ClassVar[TrigramIndex]
     words: ClassVar[FullTextIndex]
 
-    def _rows(self, found: Iterable[Any]) -> list[R]:
-        make = type(self).row
-        return [make(*each) for each in found]
-
     def _fuzzy(self, text: str, limit: int) -> Statement:
-        return with_payload(self.payload, fuzzy(self.trigram, text, limit), self.trigram)
+        statement = _fuzzy(self.payload, self.trigram, limit)
+        return statement.params(pgmodern_text=cleaned(text))
 
     def _full_text(self, text: str, limit: int) -> Statement:
-        shown = with_payload(self.payload, full_text(self.words, text, limit), self.words)
-        return shown.add_columns(self.words.highlight(self.words.query(web_search(text))))
+        statement = _full_text(self.payload, self.words, limit)
+        return statement.params(pgmodern_words=web_search(text))
 
     def _search(self, text: str, limit: int) -> Statement:
-        deep = max(limit, 50)
-        legs = [Leg(full_text(self.words, text, deep)), Leg(fuzzy(self.trigram, text, deep))]
-        return with_payload(self.payload, hybrid(self.words, legs, limit), self.words)
+        statement = _search(self.payload, self.words, self.trigram, limit)
+        return statement.params(pgmodern_text=cleaned(text), pgmodern_words=web_search(text))
 
     def _suggest(self, prefix: str, limit: int) -> Statement:
-        return with_payload(self.payload, suggest(self.trigram, prefix, limit), self.trigram)
+        statement = _suggest(self.payload, self.trigram, limit)
+        return statement.params(pgmodern_text=cleaned(prefix))
+
+
+# To build a statement can take longer than PostgreSQL takes to answer it. So each is built once,
+# with parameters whose values come with the call.
+_TEXT, _WORDS = bindparam("pgmodern_text", type_=Text), bindparam("pgmodern_words", type_=Text)
+
+
+@lru_cache
+def _fuzzy(payload: Statement, trigram: TrigramIndex, limit: int) -> Statement:
+    return with_payload(payload, fuzzy(trigram, _TEXT, limit), trigram)
+
+
+@lru_cache
+def _full_text(payload: Statement, words: FullTextIndex, limit: int) -> Statement:
+    shown = with_payload(payload, full_text(words, _WORDS, limit), words)
+    return shown.add_columns(words.highlight(words.query(_WORDS)))
+
+
+@lru_cache
+def _search(
+    payload: Statement, words: FullTextIndex, trigram: TrigramIndex, limit: int
+) -> Statement:
+    deep = max(limit, 50)
+    legs = [Leg(full_text(words, _WORDS, deep)), Leg(fuzzy(trigram, _TEXT, deep))]
+    return with_payload(payload, hybrid(words, legs, limit), words)
+
+
+@lru_cache
+def _suggest(payload: Statement, trigram: TrigramIndex, limit: int) -> Statement:
+    return with_payload(payload, suggest(trigram, _TEXT, limit), trigram)
 
 
 class SearchRepository(_Search[R]):

@@ -1,46 +1,58 @@
 """Search by meaning, and bulk storage of embeddings."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, ClassVar
 
 import psycopg
 from numpy.typing import ArrayLike
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, bindparam
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from pgmodern.indexes import HnswIndex
 from pgmodern.queries import nearest, with_payload
-from pgmodern.queries.staging import Staging, count_of
+from pgmodern.queries.staging import Staging, count_of, raised_as_sqlalchemy_s
 from pgmodern.queries.statement import Statement
+from pgmodern.repositories.rows import R, Shown
 
-R = TypeVar("R")
 
-
-class _Vectors(Generic[R]):
+class _Vectors(Shown[R]):
     """The statements; `row` takes the columns of `payload` and the score.
 
     `stored` are the columns that `store` fills, `unique` those that say which row is which.
     """
 
-    row: ClassVar[Callable[..., Any]]
-    payload: ClassVar[Statement]
     vectors: ClassVar[HnswIndex]
     stored: ClassVar[Sequence[str]]
     unique: ClassVar[Sequence[str]]
 
-    def _rows(self, found: Iterable[Any]) -> list[R]:
-        make = type(self).row
-        return [make(*each) for each in found]
-
     def _nearest(
-        self, vector: ArrayLike, k: int, where: Sequence[ColumnElement[bool]], ef_search: int | None
+        self,
+        vector: ArrayLike,
+        k: int,
+        where: tuple[ColumnElement[bool], ...],
+        ef_search: int | None,
+        values: Mapping[str, Any],
     ) -> Statement:
-        found = nearest(self.vectors, vector, k, where=where, ef_search=ef_search)
-        return with_payload(self.payload, found, self.vectors)
+        statement = _nearest(self.payload, self.vectors, k, where, ef_search)
+        return statement.params({"pgmodern_vector": self.vectors.operand.check(vector), **values})
 
     def _staging(self) -> Staging:
         return Staging(self.vectors.parent, self.stored, self.unique)
+
+
+@lru_cache
+def _nearest(
+    payload: Statement,
+    vectors: HnswIndex,
+    k: int,
+    where: tuple[ColumnElement[bool], ...],
+    ef_search: int | None,
+) -> Statement:
+    vector = bindparam("pgmodern_vector", type_=vectors.operand)
+    found = nearest(vectors, vector, k, where=where, ef_search=ef_search)
+    return with_payload(payload, found, vectors)
 
 
 class VectorRepository(_Vectors[R]):
@@ -55,12 +67,15 @@ class VectorRepository(_Vectors[R]):
         k: int = 10,
         *where: ColumnElement[bool],
         ef_search: int | None = None,
+        **values: Any,
     ) -> list[R]:
         """Return the `k` nearest rows that meet the conditions: `k` whenever `k` exist.
 
-        Raises VectorError when the vector does not fit the column.
+        A condition that is made once, with `bindparam` where its `values` go, spares each call
+        the making of its statement. Raises VectorError when the vector does not fit the column.
         """
-        return self._rows(self.session.execute(self._nearest(vector, k, where, ef_search)))
+        statement = self._nearest(vector, k, where, ef_search, values)
+        return self._rows(self.session.execute(statement))
 
     def store(self, rows: Iterable[Sequence[Any]]) -> int:
         """Insert or update rows, given in the order of `stored`, by COPY; return how many.
@@ -73,9 +88,10 @@ class VectorRepository(_Vectors[R]):
         self.session.execute(staging.create)
         driver = self.session.connection().connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
-        with driver.cursor() as cursor, cursor.copy(staging.copy) as copy:
-            for row in staging.encoded(rows):
-                copy.write_row(row)
+        with raised_as_sqlalchemy_s(staging.copy):  # noqa: SIM117 (the twin cannot)
+            with driver.cursor() as cursor, cursor.copy(staging.copy) as copy:
+                for row in staging.encoded(rows):
+                    copy.write_row(row)
         stored = self.session.execute(staging.merge)
         self.session.execute(staging.drop)
         return count_of(stored)
@@ -93,12 +109,15 @@ class AsyncVectorRepository(_Vectors[R]):
         k: int = 10,
         *where: ColumnElement[bool],
         ef_search: int | None = None,
+        **values: Any,
     ) -> list[R]:
         """Return the `k` nearest rows that meet the conditions: `k` whenever `k` exist.
 
-        Raises VectorError when the vector does not fit the column.
+        A condition that is made once, with `bindparam` where its `values` go, spares each call
+        the making of its statement. Raises VectorError when the vector does not fit the column.
         """
-        return self._rows(await self.session.execute(self._nearest(vector, k, where, ef_search)))
+        statement = self._nearest(vector, k, where, ef_search, values)
+        return self._rows(await self.session.execute(statement))
 
     async def store(self, rows: Iterable[Sequence[Any]]) -> int:
         """Insert or update rows, given in the order of `stored`, by COPY; return how many.
@@ -111,9 +130,10 @@ class AsyncVectorRepository(_Vectors[R]):
         await self.session.execute(staging.create)
         driver = (await (await self.session.connection()).get_raw_connection()).driver_connection
         assert isinstance(driver, psycopg.AsyncConnection)
-        async with driver.cursor() as cursor, cursor.copy(staging.copy) as copy:
-            for row in staging.encoded(rows):
-                await copy.write_row(row)
+        with raised_as_sqlalchemy_s(staging.copy):
+            async with driver.cursor() as cursor, cursor.copy(staging.copy) as copy:
+                for row in staging.encoded(rows):
+                    await copy.write_row(row)
         stored = await self.session.execute(staging.merge)
         await self.session.execute(staging.drop)
         return count_of(stored)

@@ -3,13 +3,14 @@
 import hashlib
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, DateTime, Text, Uuid, and_, bindparam, func, or_, select
 
 from pgmodern.indexes.jsonb import Json, JsonbKeyIndex, Scalar
 from pgmodern.queries import Page
@@ -249,19 +250,20 @@ _EMBEDDING = select(
 ).join_from(AIInteractionEmbedding, AILog, AIInteractionEmbedding.ai_log_id == AILog.id)
 _STORED = ("ai_log_id", "user_id", "model_name", "content_hash", "embedding")
 _UNIQUE = ("ai_log_id", "model_name")
+_VALUES = attrgetter(*_STORED)
 
 
-def _like_this(
-    user_id: uuid.UUID | None, model_name: str | None, since: datetime | None
-) -> list[ColumnElement[bool]]:
-    wanted: list[ColumnElement[bool]] = []
-    if user_id is not None:
-        wanted.append(AIInteractionEmbedding.user_id == user_id)
-    if model_name is not None:
-        wanted.append(AIInteractionEmbedding.model_name == storable(model_name))
-    if since is not None:
-        wanted.append(AIInteractionEmbedding.created_at >= since)
-    return wanted
+# Made once, so that their statements are built once.
+_OF_USER = AIInteractionEmbedding.user_id == bindparam("user_id", type_=Uuid)
+_OF_MODEL = AIInteractionEmbedding.model_name == bindparam("model_name", type_=Text)
+_SINCE = AIInteractionEmbedding.created_at >= bindparam("since", type_=DateTime(timezone=True))
+
+
+def _like_this(**values: Any) -> tuple[list[ColumnElement[bool]], dict[str, Any]]:
+    """Return the conditions for the values that are given, and those values."""
+    conditions = {"user_id": _OF_USER, "model_name": _OF_MODEL, "since": _SINCE}
+    given = {name: value for name, value in values.items() if value is not None}
+    return [conditions[name] for name in given], given
 
 
 def _pending(model_name: str, after: int, limit: int, changed: bool) -> Statement:
@@ -303,11 +305,13 @@ class AIInteractionEmbeddingRepository(VectorRepository[EmbeddingHit]):
         since: datetime | None = None,
     ) -> list[EmbeddingHit]:
         """Return the `k` nearest logs, of a user, of a model, stored since a time."""
-        return self.nearest(vector, k, *_like_this(user_id, model_name, since))
+        model_name = model_name and storable(model_name)
+        where, values = _like_this(user_id=user_id, model_name=model_name, since=since)
+        return self.nearest(vector, k, *where, **values)
 
     def save(self, embeddings: Iterable[NewEmbedding]) -> int:
         """Store embeddings in bulk, replacing those of the same log and model; return how many."""
-        return self.store(astuple(each) for each in embeddings)
+        return self.store(map(_VALUES, embeddings))
 
     def pending(
         self, model_name: str, after: int = 0, limit: int = 256, *, changed: bool = False
@@ -338,11 +342,13 @@ class AsyncAIInteractionEmbeddingRepository(AsyncVectorRepository[EmbeddingHit])
         since: datetime | None = None,
     ) -> list[EmbeddingHit]:
         """Return the `k` nearest logs, of a user, of a model, stored since a time."""
-        return await self.nearest(vector, k, *_like_this(user_id, model_name, since))
+        model_name = model_name and storable(model_name)
+        where, values = _like_this(user_id=user_id, model_name=model_name, since=since)
+        return await self.nearest(vector, k, *where, **values)
 
     async def save(self, embeddings: Iterable[NewEmbedding]) -> int:
         """Store embeddings in bulk, replacing those of the same log and model; return how many."""
-        return await self.store(astuple(each) for each in embeddings)
+        return await self.store(map(_VALUES, embeddings))
 
     async def pending(
         self, model_name: str, after: int = 0, limit: int = 256, *, changed: bool = False
