@@ -44,9 +44,7 @@ class Recording(Base):
     name: Mapped[str] = mapped_column(Text)
     embedding: Mapped[Vectors] = mapped_column(Vector(DIMENSIONS))
 
-    embedding_hnsw = HnswIndex(
-        "ix_recordings_embedding", embedding, ef_construction=128, as_halfvec=True
-    )
+    embedding_hnsw = HnswIndex("ix_recordings_embedding", embedding, as_halfvec=True)
 
 
 @dataclass(frozen=True, slots=True)

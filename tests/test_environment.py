@@ -464,6 +464,19 @@ def test_a_connection_in_a_transaction_is_refused_with_the_cure(
     assert tables(connect(empty_database_url)) == set()
 
 
+def test_a_connection_in_autocommit_is_refused_with_the_cure(
+    empty_database_url: URL, alembic_ini: Path, connect: Connect
+) -> None:
+    engine = create_engine(empty_database_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        config = Config(alembic_ini, attributes={"connection": connection})
+        with pytest.raises(MigrationError, match="AUTOCOMMIT"):
+            command.upgrade(config, "head")
+    with pytest.raises(MigrationError, match="AUTOCOMMIT"):
+        command.upgrade(Config(alembic_ini, attributes={"connection": engine}), "head")
+    assert tables(connect(empty_database_url)) == set()
+
+
 def test_with_nothing_named_the_embedded_server_is_used(alembic: Alembic) -> None:
     with tempfile.TemporaryDirectory(prefix="pgmodern-home-") as home:
         for arguments in (("upgrade", "head"), ("upgrade", "head"), ("current",), ("check",)):

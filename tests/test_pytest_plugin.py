@@ -291,3 +291,12 @@ def test_the_documented_options_are_in_the_help(pytester: pytest.Pytester) -> No
     result.stdout.fnmatch_lines(["*--postgres=auto|container|embedded|URL*"])
     result.stdout.fnmatch_lines(["*pgmodern_alembic_ini*"])
     result.stdout.fnmatch_lines(["*pgmodern_image*"])
+
+
+def test_a_project_without_migrations_is_asked_for_no_server(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_nothing(): pass")
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(passed=1)
+    assert "postgres:" not in result.stdout.str()
+    result = pytester.runpytest_subprocess("--postgres=contaner")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR

@@ -23,7 +23,7 @@ def upgrade() -> None:
         )""",
         "CREATE INDEX ix_ai_interaction_embeddings_user_id ON ai_interaction_embeddings (user_id)",
         """CREATE INDEX ix_ai_interaction_embeddings_embedding ON ai_interaction_embeddings
-           USING hnsw (embedding vector_cosine_ops) WITH (m = 16, ef_construction = 64)""",
+           USING hnsw (embedding vector_cosine_ops) WITH (m = 16, ef_construction = 128)""",
     )
 
 

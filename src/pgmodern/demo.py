@@ -1,7 +1,7 @@
 """`pgmodern demo`: the sample loaded, and questions a person would ask, answered and measured."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,39 +64,42 @@ def _require_schema(engine: Engine) -> None:
     raise MigrationError("The database is not at head.", "Run: alembic upgrade head")
 
 
+def _lines(found: Iterable[Any], *names: str, score: bool = True) -> list[str]:
+    return [
+        ", ".join(getattr(hit, name) for name in names) + (f"  ({hit.score:.2f})" if score else "")
+        for hit in found
+    ]
+
+
 def _questions(wish: str, vector: NDArray[np.float32]) -> dict[str, Ask]:
+    track = ("title", "artist")
     return {
-        "Which song is “Bohemain Rapsody”? (two typos)": lambda session: [
-            f"{hit.title}, {hit.artist}  ({hit.score:.2f})"
-            for hit in TrackRepository(session).fuzzy("Bohemain Rapsody", _SHOWN)
-        ],
-        "Who are the “Beetles”?": lambda session: [
-            f"{hit.name}  ({hit.score:.2f})"
-            for hit in ArtistRepository(session).fuzzy("Beetles", _SHOWN)
-        ],
-        'Which titles say "how deep is your love", as a phrase?': lambda session: [
-            f"{hit.title}, {hit.artist}  ({hit.score:.2f})"
-            for hit in TrackRepository(session).full_text('"how deep is your love"', _SHOWN)
-        ],
-        "Love songs that are not about forever: love -forever": lambda session: [
-            f"{hit.title}, {hit.artist}  ({hit.score:.2f})"
-            for hit in TrackRepository(session).full_text("love -forever", _SHOWN)
-        ],
-        "Typing “I want to h…”": lambda session: [
-            f"{hit.title}, {hit.artist}"
-            for hit in TrackRepository(session).suggest("I want to h", _SHOWN)
-        ],
-        "Which playlists hold Madonna?": lambda session: [
-            hit.name for hit in ArchiveRepository(session).holding_artist("Madonna", _SHOWN).rows
-        ],
-        "Which playlists are of the years 1984 and 1985?": lambda session: [
-            hit.name
-            for hit in ArchiveRepository(session).with_key_between("year", 1984, 1985, _SHOWN).rows
-        ],
-        f"More like this: “{wish}”": lambda session: [
-            f"{hit.prompt}  ({hit.score:.2f})"
-            for hit in AIInteractionEmbeddingRepository(session).similar(vector, _SHOWN)
-        ],
+        "Which song is “Bohemain Rapsody”? (two typos)": lambda session: _lines(
+            TrackRepository(session).fuzzy("Bohemain Rapsody", _SHOWN), *track
+        ),
+        "Who are the “Beetles”?": lambda session: _lines(
+            ArtistRepository(session).fuzzy("Beetles", _SHOWN), "name"
+        ),
+        'Which titles say "how deep is your love", as a phrase?': lambda session: _lines(
+            TrackRepository(session).full_text('"how deep is your love"', _SHOWN), *track
+        ),
+        "Love songs that are not about forever: love -forever": lambda session: _lines(
+            TrackRepository(session).full_text("love -forever", _SHOWN), *track
+        ),
+        "Typing “I want to h…”": lambda session: _lines(
+            TrackRepository(session).suggest("I want to h", _SHOWN), *track
+        ),
+        "Which playlists hold Madonna?": lambda session: _lines(
+            ArchiveRepository(session).holding_artist("Madonna", _SHOWN).rows, "name", score=False
+        ),
+        "Which playlists are of the years 1984 and 1985?": lambda session: _lines(
+            ArchiveRepository(session).with_key_between("year", 1984, 1985, _SHOWN).rows,
+            "name",
+            score=False,
+        ),
+        f"More like this: “{wish}”": lambda session: _lines(
+            AIInteractionEmbeddingRepository(session).similar(vector, _SHOWN), "prompt"
+        ),
     }
 
 

@@ -87,11 +87,15 @@ def _run_online(connection: Connection, target_metadata: MetaData | Sequence[Met
         with context.begin_transaction():
             context.run_migrations()
     except DBAPIError as error:
-        raise _explained(error) from error
+        if explained := _explained(error):
+            raise explained from error
+        raise
     except PendingRollbackError as error:  # the end of an autocommit block hides what ended it
         raise _lost(error.__context__) from error
     except psycopg.OperationalError as error:  # from psycopg, which online operations speak to
-        raise _lost(error) if (error.sqlstate or "08")[:2] in _LOST else error from error
+        if (error.sqlstate or "08")[:2] in _LOST:
+            raise _lost(error) from error
+        raise
 
 
 def _lost(error: BaseException | None) -> DatabaseUnavailable:
@@ -101,14 +105,14 @@ def _lost(error: BaseException | None) -> DatabaseUnavailable:
     )
 
 
-def _explained(error: DBAPIError) -> PgmodernError | DBAPIError:
-    """Give an error that is not the revision's own its cure; return any other as it is."""
+def _explained(error: DBAPIError) -> PgmodernError | None:
+    """Give an error that is not the revision's own its cure; None for any other."""
     if error.connection_invalidated:
         return _lost(error.orig)
     if isinstance(error.orig, psycopg.errors.LockNotAvailable):
         return MigrationError(
             f"A table stayed locked for {SESSION['lock_timeout']}: {error.orig}",
-            "Nothing of the revision was done. Run again when the transaction that holds the "
+            "What was not committed is undone. Run again when the transaction that holds the "
             "lock has ended (pg_stat_activity, pg_locks).",
         )
     if isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
@@ -117,7 +121,7 @@ def _explained(error: DBAPIError) -> PgmodernError | DBAPIError:
             "Run the migrations as the role that owns the tables, and GRANT it CREATE on the "
             "schema.",
         )
-    return error
+    return None
 
 
 def is_application_s(name: str | None, type_: str, _parents: object) -> bool:
@@ -149,6 +153,7 @@ def _connection() -> Iterator[Connection]:
                 "The connection given to Alembic is in a transaction.",
                 "Commit it before, or give an engine: each revision commits for itself.",
             )
+        _require_transactions(given)
         yield given
         return
     engine = (
@@ -159,6 +164,7 @@ def _connection() -> Iterator[Connection]:
     except (DBAPIError, psycopg.Error, UnicodeError) as error:
         raise unavailable(engine.url, error) from error
     with connection:
+        _require_transactions(connection)
         for name, value in SESSION.items():
             connection.execute(text(f"SET {name} = '{value}'"))
         connection.commit()
@@ -166,6 +172,14 @@ def _connection() -> Iterator[Connection]:
             yield connection
         finally:
             connection.invalidate()  # a session with our settings must not go back to a pool
+
+
+def _require_transactions(connection: Connection) -> None:
+    if driver(connection).autocommit:
+        raise MigrationError(
+            "The connection given to Alembic is in AUTOCOMMIT.",
+            "Give one that is not, or an engine: revisions need transactions.",
+        )
 
 
 def database_url() -> URL:

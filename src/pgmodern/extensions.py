@@ -106,7 +106,9 @@ def _try_to_create(connection: Connection, name: str) -> None:
     try:
         connection.execute(text(create_sql(name)))
     except DBAPIError as error:
-        raise denied(name, error) from error
+        if refused := denied(name, error):
+            raise refused from error
+        raise
     finally:
         trial.rollback()
 
@@ -116,10 +118,10 @@ def create_sql(name: str) -> str:
     return f'CREATE EXTENSION IF NOT EXISTS "{name}"'
 
 
-def denied(name: str, error: DBAPIError) -> ExtensionError | DBAPIError:
-    """Translate the server's refusal to let this role create an extension; keep other errors."""
+def denied(name: str, error: DBAPIError) -> ExtensionError | None:
+    """Translate the server's refusal to let this role create an extension; None for others."""
     if not isinstance(error.orig, InsufficientPrivilege):
-        return error
+        return None
     return ExtensionError(
         f"This role may not create the extension {name!r}.",
         f'Have an administrator run it once in this database: CREATE EXTENSION "{name}";',

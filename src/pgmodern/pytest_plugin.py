@@ -63,12 +63,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the server before anything is collected."""
-    config.stash[_CHOICE] = choose(config.getoption("--postgres"), docker_answers)
+    """Choose the server before anything is collected; later, where nothing says it is needed.
+
+    The plugin is loaded wherever pgmodern is installed: a project without migrations must not
+    wait for an answer of Docker's.
+    """
+    has_migrations = (config.rootpath / config.getini("pgmodern_alembic_ini")).exists()
+    if has_migrations or config.getoption("--postgres") != "auto":
+        _choice(config)
 
 
-def pytest_report_header(config: pytest.Config) -> str:
+def _choice(config: pytest.Config) -> Choice:
+    if _CHOICE not in config.stash:
+        config.stash[_CHOICE] = choose(config.getoption("--postgres"), docker_answers)
+    return config.stash[_CHOICE]
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
     """Say in the header which server was chosen and why."""
+    if _CHOICE not in config.stash:
+        return None
     choice = config.stash[_CHOICE]
     name = choice.server if "://" not in choice.server else repr(parse_url(choice.server))
     return f"postgres: {name} ({choice.why})"
@@ -111,7 +125,7 @@ def docker_answers() -> str | None:
 @pytest.fixture(scope="session")
 def postgres_url(request: pytest.FixtureRequest) -> Iterator[URL]:
     """The server's own database, as a superuser; databases are made beside it."""
-    server = request.config.stash[_CHOICE].server
+    server = _choice(request.config).server
     with ExitStack() as stack:
         if server == "container":
             image = request.config.getini("pgmodern_image")

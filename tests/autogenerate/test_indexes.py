@@ -126,14 +126,14 @@ def test_an_index_that_is_another_kind_is_built_anew(
         ("number key", "(((more ->> 'year')::numeric))"),
         ("full text, stored", "USING gist (found)"),
         ("full text", "USING gin (to_tsvector('public.simple_unaccent', title))"),
-        ("vector", "USING hnsw (small vector_l2_ops) WITH (m = 16, ef_construction = 64)"),
-        ("vector", "USING hnsw (small vector_cosine_ops) WITH (m = 8, ef_construction = 64)"),
+        ("vector", "USING hnsw (small vector_l2_ops) WITH (m = 16, ef_construction = 128)"),
+        ("vector", "USING hnsw (small vector_cosine_ops) WITH (m = 8, ef_construction = 128)"),
         ("vector", "USING hnsw (small vector_cosine_ops)"),
         ("vector", "USING ivfflat (small vector_cosine_ops)"),
         (
             "large vector",
             "USING hnsw ((large::halfvec(2048)) halfvec_l2_ops) "
-            "WITH (m = 16, ef_construction = 64)",
+            "WITH (m = 16, ef_construction = 128)",
         ),
     ],
 )

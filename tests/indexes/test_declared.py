@@ -77,20 +77,20 @@ DECLARED: list[tuple[DeclaredIndex, str]] = [
     ),
     (
         Product.full_hnsw,
-        'USING hnsw ("full" vector_cosine_ops) WITH (m = 16, ef_construction = 64)',
+        'USING hnsw ("full" vector_cosine_ops) WITH (m = 16, ef_construction = 128)',
     ),
     (Product.full_l2, 'USING hnsw ("full" vector_l2_ops) WITH (m = 8, ef_construction = 32)'),
     (
         Product.full_halved,
         'USING hnsw (CAST("full" AS HALFVEC(3)) halfvec_ip_ops) '
-        "WITH (m = 16, ef_construction = 64)",
+        "WITH (m = 16, ef_construction = 128)",
     ),
     (
         Product.long_hnsw,
         "USING hnsw (CAST(long AS HALFVEC(2001)) halfvec_cosine_ops) "
-        "WITH (m = 16, ef_construction = 64) WHERE part = 1",
+        "WITH (m = 16, ef_construction = 128) WHERE part = 1",
     ),
-    (Product.half_hnsw, "USING hnsw (half halfvec_l2_ops) WITH (m = 16, ef_construction = 64)"),
+    (Product.half_hnsw, "USING hnsw (half halfvec_l2_ops) WITH (m = 16, ef_construction = 128)"),
     (Product.stored, "USING gin (words)"),
     (
         Product.computed,

@@ -8,6 +8,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
+from pgmodern.errors import MigrationError
+
 Step = Callable[[Any], object]
 Apply = Callable[[Step], None]
 Psql = Callable[[URL, str], subprocess.CompletedProcess[str]]
@@ -88,6 +90,31 @@ def test_it_goes_and_comes_again(database: psycopg.Connection, apply: Apply) -> 
         apply(drop)
         left = "SELECT count(*) FROM pg_ts_config WHERE cfgname = 'plain'"
         assert database.execute(left).fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        "CREATE INDEX ON songs USING gin (to_tsvector('public.plain', title))",
+        """CREATE FUNCTION vector_of(title text) RETURNS tsvector LANGUAGE plpgsql AS
+           $$ BEGIN RETURN to_tsvector('public.plain', title); END $$""",
+    ],
+    ids=["an index", "a function"],
+)
+def test_it_stays_while_something_uses_it(
+    user: str,
+    database: psycopg.Connection,
+    apply: Apply,
+    script: Callable[[Step], str],
+    psql: Psql,
+    empty_database_url: URL,
+) -> None:
+    apply(create)
+    database.execute(user.encode())
+    with pytest.raises(MigrationError, match="still used"):
+        apply(drop)
+    assert psql(empty_database_url, script(drop)).returncode != 0
+    assert words(database, "é") == {"e"}
 
 
 def test_the_script_does_the_same(

@@ -32,8 +32,9 @@ class HnswIndex(DeclaredIndex):
     """HNSW on a vector column (pgvector's README, HNSW).
 
     `m` is the number of links of a node, `ef_construction` the breadth of the search that places
-    it. A column of more than 2,000 dimensions is indexed as `halfvec`, which `as_halfvec` also
-    asks for on a smaller one: half the index's size for a recall that differs in the third digit.
+    it: pgvector's own default, 64, builds faster, 128 lets every search find more. A column of
+    more than 2,000 dimensions is indexed as `halfvec`, which `as_halfvec` also asks for on a
+    smaller one: half the index's size for a recall that differs in the third digit.
     """
 
     extensions: ClassVar[tuple[Extension, ...]] = (VECTOR,)
@@ -45,7 +46,7 @@ class HnswIndex(DeclaredIndex):
         *,
         metric: Metric = "cosine",
         m: int = 16,
-        ef_construction: int = 64,
+        ef_construction: int = 128,
         as_halfvec: bool = False,
         where: ColumnElement[bool] | None = None,
     ) -> None:

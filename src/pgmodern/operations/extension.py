@@ -61,7 +61,9 @@ def _create(operations: Operations, operation: CreateExtension) -> None:
     try:
         execute(operations, create_sql(name))
     except DBAPIError as error:
-        raise denied(name, error) from error
+        if refused := denied(name, error):
+            raise refused from error
+        raise
     if connection is None:
         execute(operations, _check_version(operation.extension))
 

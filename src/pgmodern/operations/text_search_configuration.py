@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from alembic.operations import MigrateOperation, Operations
+from psycopg.errors import DependentObjectsStillExist
+from sqlalchemy.exc import DBAPIError
+
+from pgmodern.errors import MigrationError
+from pgmodern.operations.literal import execute, string
 
 
 class CreateTextSearchConfiguration(MigrateOperation):
@@ -36,7 +41,7 @@ class CreateTextSearchConfiguration(MigrateOperation):
 
 
 class DropTextSearchConfiguration(MigrateOperation):
-    """Drop a text search configuration; fails while an index uses it."""
+    """Drop a text search configuration; MigrationError while an index or a function uses it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -59,7 +64,32 @@ def _create(operations: Operations, operation: CreateTextSearchConfiguration) ->
 
 
 def _drop(operations: Operations, operation: DropTextSearchConfiguration) -> None:
-    operations.execute(f"DROP TEXT SEARCH CONFIGURATION {operation.name}")
+    try:
+        execute(operations, _refuse_while_used(operation.name))
+        execute(operations, f"DROP TEXT SEARCH CONFIGURATION {operation.name}")
+    except DBAPIError as error:
+        if not isinstance(error.orig, DependentObjectsStillExist):
+            raise
+        raise MigrationError(
+            f"The text search configuration is still used: {error.orig}",
+            "Drop what uses it first. If an upgrade stopped on the way, finish it, or stamp the "
+            "revision that it stopped in; then downgrade again.",
+        ) from error
+
+
+def _refuse_while_used(name: str) -> str:
+    """PostgreSQL knows which indexes use a configuration, but not which functions do."""
+    return f"""DO $used$
+DECLARE
+    users text := (SELECT string_agg(oid::regprocedure::text, ', ')
+                   FROM pg_catalog.pg_proc WHERE position({string(name)} IN prosrc) > 0);
+BEGIN
+    IF users IS NOT NULL THEN
+        RAISE EXCEPTION 'functions use {name}: %', users
+            USING ERRCODE = 'dependent_objects_still_exist';
+    END IF;
+END
+$used$"""
 
 
 def register() -> None:
