@@ -64,9 +64,10 @@ def run(connection: Connection, backfill: Backfill, policy: LockPolicy | None = 
     """Run what is left of the backfill and return the number of rows that this run visited.
 
     Each batch is a transaction that also records how far it came, so a killed run goes on where
-    it stopped and visits each row once. Rows that come in behind it (keys need not ascend) are not
-    visited: a trigger or the application must write them as they should be. Locks only the rows of one batch at a time; where a row
-    stays locked for `policy.timeout`, the batch lets go of its own, and is tried again, smaller.
+    it stopped and visits each row once. Rows that come in behind it (keys need not ascend) are
+    not visited: a trigger or the application must write them as they should be. Locks only the
+    rows of one batch at a time; where a row stays locked for `policy.timeout`, the batch lets go
+    of its own, and is tried again, smaller.
     The connection must be in autocommit mode. Raises MigrationError when nothing could be visited
     for `policy.deadline`.
     """
