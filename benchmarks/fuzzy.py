@@ -14,7 +14,7 @@ from benchmarks.latency import in_psycopg, timed
 from benchmarks.report import Figure, Report
 from pgmodern.reference.music import Track, TrackHit, TrackRepository
 
-SEED = 2
+SEED = 17  # not the one whose typos the thresholds were chosen by
 QUERIES, BASELINE_QUERIES, RAW_QUERIES = 2_400, 100, 600
 SHORTEST = 5
 LENGTHS = ((5, 7), (8, 12), (13, 20), (21, 10_000))

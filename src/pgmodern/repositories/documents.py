@@ -40,7 +40,9 @@ class _Documents(Shown[R]):
     ) -> Statement:
         order = tuple(each.__clause_element__() for each in self.newest_first)
         place = {} if after is None else _named(checked(after, order))
-        statement = _page(self.payload, self.document, order, where, size, after is not None)
+        # Conditions without values are another one's each time: not to be kept.
+        build = _page if values or not where else _page.__wrapped__
+        statement = build(self.payload, self.document, order, where, size, after is not None)
         return statement.params({**place, **(values or {})})
 
     def _cut(self, found: Iterable[Any], size: int) -> Page[R]:

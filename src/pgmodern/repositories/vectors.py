@@ -35,7 +35,9 @@ class _Vectors(Shown[R]):
         ef_search: int | None,
         values: Mapping[str, Any],
     ) -> Statement:
-        statement = _nearest(self.payload, self.vectors, k, where, ef_search)
+        # Conditions without values are another one's each time: not to be kept.
+        build = _nearest if values or not where else _nearest.__wrapped__
+        statement = build(self.payload, self.vectors, k, where, ef_search)
         return statement.params({"pgmodern_vector": self.vectors.operand.check(vector), **values})
 
     def _staging(self) -> Staging:
