@@ -18,7 +18,6 @@ from psycopg import sql
 from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
-from pgmodern import environment
 from pgmodern.engine import MINIMUM_SERVER, require_server
 from pgmodern.errors import (
     DatabaseUnavailable,
@@ -27,6 +26,7 @@ from pgmodern.errors import (
     ServerTooOld,
     SettingsError,
 )
+from pgmodern.locks import LockPolicy
 
 Completed = subprocess.CompletedProcess[str]
 Alembic = Callable[..., Completed]
@@ -323,8 +323,11 @@ def test_a_locked_table_is_told_and_the_revision_undone(
     database.execute(legacy_schema.encode())
     with database.transaction():
         database.execute("LOCK TABLE archives IN ROW EXCLUSIVE MODE")
-        ran = alembic("upgrade", "head", url=empty_database_url)
+        ran = alembic("-x", "lock-deadline=2", "upgrade", "head", url=empty_database_url)
     assert_one_message(ran, "lock", "pg_stat_activity")
+    holder = database.info.backend_pid
+    assert f"pid {holder} (" in ran.stderr.rpartition("error: ")[2]
+    assert "LOCK TABLE archives" in ran.stderr
     version = database.execute("SELECT version_num FROM alembic_version").fetchone()
     assert version == ("0002",)
     assert "unreadable_archives" not in tables(database)
@@ -336,16 +339,16 @@ def test_a_locked_table_is_an_error_for_a_program(
     empty_database_url: URL,
     alembic_ini: Path,
     connect: Connect,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(environment.SESSION, "lock_timeout", "100ms")
     database = connect(empty_database_url)
     database.execute("CREATE TABLE archives (id uuid PRIMARY KEY)")
     engine = create_engine(empty_database_url, poolclass=NullPool)
+    policy = LockPolicy(timeout=0.1, deadline=0.5)
+    config = Config(alembic_ini, attributes={"connection": engine, "lock_policy": policy})
     with database.transaction():
         database.execute("LOCK TABLE archives IN ROW EXCLUSIVE MODE")
         with pytest.raises(MigrationError, match="pg_stat_activity"):
-            command.upgrade(Config(alembic_ini, attributes={"connection": engine}), "0003")
+            command.upgrade(config, "0003")
 
 
 def test_an_old_snapshot_delays_an_upgrade_and_does_not_end_it(
@@ -353,11 +356,10 @@ def test_an_old_snapshot_delays_an_upgrade_and_does_not_end_it(
     alembic_ini: Path,
     connect: Connect,
     blocked: Blocked,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(environment.SESSION, "lock_timeout", "200ms")
     engine = create_engine(empty_database_url, poolclass=NullPool)
-    config = Config(alembic_ini, attributes={"connection": engine})
+    policy = LockPolicy(timeout=0.2)
+    config = Config(alembic_ini, attributes={"connection": engine, "lock_policy": policy})
     command.upgrade(config, "0004")
     reader, database = connect(empty_database_url), connect(empty_database_url)
     reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ

@@ -1,12 +1,18 @@
 """`run()` is the whole of a user's env.py: connection, preflight, bounded waiting, offline SQL."""
 
+import inspect
 import logging.config
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial, update_wrapper
+from typing import Any
 
 import psycopg
 from alembic import context
+from alembic.runtime.migration import MigrationContext, MigrationStep, RevisionStep
 from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, text
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.pool import NullPool
@@ -14,30 +20,42 @@ from sqlalchemy.pool import NullPool
 from pgmodern import autogenerate, embedded, operations, settings
 from pgmodern.backfill import STATE
 from pgmodern.engine import require_server, unavailable
-from pgmodern.errors import DatabaseUnavailable, MigrationError, PgmodernError
+from pgmodern.errors import DatabaseUnavailable, MigrationError, PgmodernError, SettingsError
 from pgmodern.extensions import preflight
 from pgmodern.indexes import required_extensions
-from pgmodern.locks import driver
+from pgmodern.locks import LockPolicy, bound, bounded, bounds, driver, milliseconds, patiently
 from pgmodern.operations.created import RECORD
+from pgmodern.revisions import Direction, Kind, directives, kind
+from pgmodern.runner import alone
+
+Heads = tuple[str, ...]
+Steps = Callable[[Heads, MigrationContext], Iterable[MigrationStep]]
 
 # Of the migration's own session: no default of the database or the role may end a long build, and
 # a killed client must not leave its statement waiting for a lock.
 SESSION = {
-    "lock_timeout": "5s",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "client_connection_check_interval": "500ms",
 }
 # Connection exception, operator intervention (manual, appendix A).
 _LOST = {"08", "57"}
+log = logging.getLogger("pgmodern")
 
 
-def run(target_metadata: MetaData | Sequence[MetaData]) -> None:
+def run(
+    target_metadata: MetaData | Sequence[MetaData], *, policy: LockPolicy | None = None
+) -> None:
     """Run the Alembic command that loaded env.py against the configured database.
 
     The database is what the settings name, or the engine or connection that a program put into
     `config.attributes["connection"]`. Before an upgrade, the server and every extension that the
     metadata needs are checked, so that nothing is begun that cannot be ended.
+
+    Of several runs at once one migrates and the others wait for it. Each wait for a lock is
+    bounded by the policy: a revision that cannot have one undoes itself and is tried again.
+    `-x lock-timeout=SECONDS` and `-x lock-deadline=SECONDS` change the policy for once, a program
+    sets `config.attributes["lock_policy"]`. `-x dry-run=true` shows the plan and changes nothing.
 
     From the command line an error is one message and exit code 1; a program gets it raised.
     """
@@ -48,8 +66,9 @@ def run(target_metadata: MetaData | Sequence[MetaData]) -> None:
         if context.is_offline_mode():
             _run_offline(target_metadata)
         else:
-            with _connection() as connection:
-                _run_online(connection, target_metadata)
+            policy = _policy(policy or LockPolicy())
+            with _connection(policy) as connection:
+                _run_online(connection, target_metadata, policy)
     except PgmodernError as error:
         if context.config.cmd_opts is None:
             raise
@@ -75,14 +94,62 @@ def _run_offline(target_metadata: MetaData | Sequence[MetaData]) -> None:
         context.run_migrations()
 
 
-def _run_online(connection: Connection, target_metadata: MetaData | Sequence[MetaData]) -> None:
-    context.configure(
-        connection=connection,
-        target_metadata=target_metadata,
-        transaction_per_migration=True,
-        include_name=is_application_s,
-    )
-    _check_before_upgrade(connection, target_metadata)
+def _run_online(
+    connection: Connection, target_metadata: MetaData | Sequence[MetaData], policy: LockPolicy
+) -> None:
+    options: dict[str, Any] = {
+        "connection": connection,
+        "target_metadata": target_metadata,
+        "transaction_per_migration": True,
+        "include_name": is_application_s,
+    }
+    context.configure(**options)
+    plan = context.get_context().opts
+    if "destination_rev" not in plan:  # current, check, revision: nothing is changed
+        _run_migrations()
+        return
+    _require_direct(connection)
+    if _is_dry_run():
+        context.configure(**options, fn=partial(_show_plan, plan["fn"]))
+        _run_migrations()
+        return
+    with alone(connection.engine) as observer, bound(connection, policy, observer) as held:
+        _check_before_upgrade(connection, target_metadata)
+        context.configure(**options, fn=partial(_bounded_steps, plan["fn"], connection))
+        _run_migrations()
+        for name, seconds in held.waited.items():
+            log.info("waited %.1f s in all for %s", seconds, name)
+
+
+def _is_dry_run() -> bool:
+    asked = _x_argument("dry-run") or "false"
+    if asked not in {"true", "false"}:
+        raise SettingsError(f"-x dry-run={asked} is neither true nor false.", "-x dry-run=true")
+    return asked == "true"
+
+
+def _policy(policy: LockPolicy) -> LockPolicy:
+    policy = context.config.attributes.get("lock_policy", policy)
+    asked = {"timeout": _x_argument("lock-timeout"), "deadline": _x_argument("lock-deadline")}
+    given = {name: _seconds(name, text) for name, text in asked.items() if text is not None}
+    return replace(policy, **given)
+
+
+def _x_argument(name: str) -> str | None:
+    return context.get_x_argument(as_dictionary=True).get(name)
+
+
+def _seconds(name: str, given: str) -> float:
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e6:
+        raise SettingsError(f"-x lock-{name}={given} is no number of seconds.", "-x lock-timeout=1")
+    return seconds
+
+
+def _run_migrations() -> None:
     try:
         with context.begin_transaction():
             context.run_migrations()
@@ -98,6 +165,76 @@ def _run_online(connection: Connection, target_metadata: MetaData | Sequence[Met
         raise
 
 
+def _steps(fn: Steps, heads: Heads, migration: MigrationContext) -> list[tuple[Any, Kind]]:
+    """Return the steps, each with its kind; a mixed one is refused before anything has run."""
+    steps = list(fn(heads, migration))
+    return [(step, _kind(step)) for step in steps]
+
+
+def _kind(step: MigrationStep) -> Kind:
+    if not isinstance(step, RevisionStep):  # a stamp
+        return "transactional"
+    return kind(step.revision.module, "upgrade" if step.is_upgrade else "downgrade")
+
+
+def _show_plan(fn: Steps, heads: Heads, migration: MigrationContext) -> list[MigrationStep]:
+    """Print what would be done, and return nothing to do."""
+    for step, how in _steps(fn, heads, migration):
+        context.config.print_stdout("%s  (%s)", step.short_log, how)
+        if isinstance(step, RevisionStep):
+            direction: Direction = "upgrade" if step.is_upgrade else "downgrade"
+            for call in directives(inspect.getsource(step.revision.module), direction):
+                context.config.print_stdout("    op.%s, line %d", call.directive, call.line)
+    return []
+
+
+def _bounded_steps(
+    fn: Steps, connection: Connection, heads: Heads, migration: MigrationContext
+) -> list[MigrationStep]:
+    """Return the steps, made to wait for locks by the policy and to say how long they took."""
+    steps = _steps(fn, heads, migration)
+    for step, how in steps:
+        named = run = step.migration_fn
+        if how == "transactional":
+            run = partial(_run_from_savepoint, connection, step.short_log, run)
+        # Alembic asks a step's function for its name.
+        step.migration_fn = update_wrapper(partial(_run_timed, step.short_log, run), named)
+    return [step for step, _ in steps]
+
+
+def _run_from_savepoint(
+    connection: Connection, what: str, run: Callable[..., None], **kw: Any
+) -> None:
+    """Run a revision in a savepoint, so that one that cannot have a lock lets go of all it had."""
+    timeout = text(bounded(bounds(connection).policy.timeout))
+
+    def attempt() -> None:
+        with connection.begin_nested():
+            connection.execute(timeout)
+            run(**kw)
+
+    patiently(connection, what, attempt)
+
+
+def _run_timed(what: str, run: Callable[..., None], **kw: Any) -> None:
+    started = time.monotonic()
+    run(**kw)
+    log.info("%s: %.1f s", what, time.monotonic() - started)
+
+
+def _require_direct(connection: Connection) -> None:
+    """Raise MigrationError behind a pooler: its sessions are not ours, nor are their locks."""
+    session = driver(connection)
+    found = session.execute("SELECT pg_backend_pid()").fetchone()
+    connection.rollback()
+    if found != (session.info.backend_pid,):
+        raise MigrationError(
+            "Between this connection and the server stands a pooler, such as PgBouncer.",
+            "Migrations need a direct connection: their locks and settings are a session's. Let "
+            "DATABASE_URL name the server itself for alembic.",
+        )
+
+
 def _lost(error: BaseException | None) -> DatabaseUnavailable:
     return DatabaseUnavailable(
         f"The connection was lost: {error}",
@@ -111,7 +248,7 @@ def _explained(error: DBAPIError) -> PgmodernError | None:
         return _lost(error.orig)
     if isinstance(error.orig, psycopg.errors.LockNotAvailable):
         return MigrationError(
-            f"A table stayed locked for {SESSION['lock_timeout']}: {error.orig}",
+            f"A table stayed locked: {error.orig}",
             "What was not committed is undone. Run again when the transaction that holds the "
             "lock has ended (pg_stat_activity, pg_locks).",
         )
@@ -145,7 +282,7 @@ def _check_before_upgrade(
 
 
 @contextmanager
-def _connection() -> Iterator[Connection]:
+def _connection(policy: LockPolicy) -> Iterator[Connection]:
     given = context.config.attributes.get("connection")
     if isinstance(given, Connection):
         if given.in_transaction():
@@ -165,7 +302,8 @@ def _connection() -> Iterator[Connection]:
         raise unavailable(engine.url, error) from error
     with connection:
         _require_transactions(connection)
-        for name, value in SESSION.items():
+        ours = SESSION | {"lock_timeout": milliseconds(policy.timeout)}
+        for name, value in ours.items():
             connection.execute(text(f"SET {name} = '{value}'"))
         connection.commit()
         try:

@@ -2,31 +2,106 @@
 
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import psycopg
-from psycopg import Cursor
 from psycopg.errors import DeadlockDetected, LockNotAvailable
+from psycopg.rows import class_row
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from pgmodern.errors import MigrationError
 
 log = logging.getLogger("pgmodern")
 
-PATIENCE = 3600.0
+T = TypeVar("T")
+Driver = psycopg.Connection[tuple[object, ...]]
+
+_SAY_AFTER = 2.0
+_SAY_EVERY = 10.0
+_KEY = "pgmodern_bounds"
 
 
 @dataclass(frozen=True, slots=True)
 class LockPolicy:
-    """How long to wait for a lock at a time, and in all; seconds."""
+    """How long to wait for a lock at a time, and in all; seconds.
+
+    `build` is for a concurrent build or drop of an index, which waits for every older transaction
+    but stands in the way of no read and no write.
+    """
 
     timeout: float = 1.0
     deadline: float = 600.0
+    build: float = 3600.0
     first_pause: float = 0.1
     longest_pause: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """A session that holds what another waits for; `query` is its last or present one."""
+
+    pid: int
+    application: str
+    user: str
+    query: str
+    age: str
+
+    @property
+    def name(self) -> str:
+        """Which session it is, whatever it does by now."""
+        return f"pid {self.pid} ({self.application or 'unnamed'}, user {self.user})"
+
+    def __str__(self) -> str:
+        query = " ".join(self.query.split())[:100]
+        return f"{self.name}, in a transaction for {self.age}: {query}"
+
+
+# A prepared transaction holds locks without a session; it is shown as pid 0.
+_BLOCKERS = """
+    SELECT blocker.pid,
+           coalesce(activity.application_name, 'a prepared transaction') AS application,
+           coalesce(activity.usename, 'unknown') AS user,
+           coalesce(activity.query, 'see pg_prepared_xacts') AS query,
+           coalesce(date_trunc('second', now() - activity.xact_start)::text, 'some time') AS age
+    FROM (SELECT DISTINCT unnest(pg_blocking_pids(%s)) AS pid) AS blocker
+    LEFT JOIN pg_catalog.pg_stat_activity AS activity USING (pid)
+    ORDER BY activity.xact_start
+"""
+
+
+@dataclass(slots=True)
+class Bounds:
+    """What a migration's connection waits by: the policy, and a second connection that watches.
+
+    `waited` sums up, for each session, how many seconds it was waited for.
+    """
+
+    policy: LockPolicy = field(default_factory=LockPolicy)
+    observer: Driver | None = None
+    waited: dict[str, float] = field(default_factory=dict)
+
+
+def bounds(connection: Connection) -> Bounds:
+    """Return the bounds of a connection, those of the default policy unless others were set."""
+    found: Bounds = connection.info.setdefault(_KEY, Bounds())
+    return found
+
+
+@contextmanager
+def bound(connection: Connection, policy: LockPolicy, observer: Driver | None) -> Iterator[Bounds]:
+    """Have all that waits on this connection wait by the policy while the body runs."""
+    info = connection.info  # of a connection that is lost in between there is none
+    info[_KEY] = Bounds(policy, observer)
+    try:
+        yield info[_KEY]
+    finally:
+        info.pop(_KEY, None)
 
 
 def pauses(policy: LockPolicy, jitter: Callable[[], float] = random.random) -> Iterator[float]:
@@ -37,7 +112,7 @@ def pauses(policy: LockPolicy, jitter: Callable[[], float] = random.random) -> I
         pause = min(pause * 2, policy.longest_pause)
 
 
-def driver(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
+def driver(connection: Connection) -> Driver:
     """Return psycopg's connection, which leaves % and : in a statement alone."""
     raw = connection.connection.driver_connection
     assert isinstance(raw, psycopg.Connection)
@@ -51,21 +126,90 @@ def transaction(
     return driver(connection).transaction(force_rollback=roll_back)
 
 
-@contextmanager
-def patience(connection: Connection) -> Iterator[None]:
-    """Let a concurrent build or drop of an index wait for the transactions that it must outlive.
+def blockers(observer: Driver, pid: int) -> list[Blocker]:
+    """Return the sessions that a server process waits for, the longest transaction first."""
+    with observer.cursor(row_factory=class_row(Blocker)) as cursor:
+        return cursor.execute(_BLOCKERS, [pid]).fetchall()
 
-    It waits for every older snapshot, so a short `lock_timeout` would end it for any long query;
-    and it can wait, as its own lock stands in the way of no read and no write.
+
+@contextmanager
+def watched(connection: Connection) -> Iterator[list[Blocker]]:
+    """Note whom the connection waits for while the body runs, and say so when it takes long.
+
+    A statement that gave up waiting cannot tell any more who was in its way.
     """
-    session = driver(connection)
-    before = session.execute("SELECT current_setting('lock_timeout')").fetchone()
-    session.execute(f"SET lock_timeout = '{PATIENCE:.0f}s'".encode())
+    found: list[Blocker] = []
+    by = bounds(connection)
+    if by.observer is None:
+        yield found
+        return
+    over, pid = threading.Event(), driver(connection).info.backend_pid
+    watch = threading.Thread(target=_watch, args=(by, pid, over, found), daemon=True)
+    watch.start()
     try:
-        yield
+        yield found
     finally:
-        if before is not None and not session.closed:
-            session.execute("SELECT set_config('lock_timeout', %s, false)", before)
+        over.set()
+        watch.join()
+
+
+def _watch(by: Bounds, pid: int, over: threading.Event, found: list[Blocker]) -> None:
+    assert by.observer is not None
+    every = min(0.5, by.policy.timeout / 3)
+    waiting, said = 0.0, _SAY_AFTER - _SAY_EVERY
+    while not over.wait(every):
+        try:
+            seen = blockers(by.observer, pid)
+        except psycopg.Error:  # the observer is gone; whom it saw last is known
+            return
+        waiting = waiting + every if seen else 0.0
+        for each in seen:
+            by.waited[each.name] = by.waited.get(each.name, 0.0) + every
+        if seen:
+            found[:] = seen
+        if waiting - said >= _SAY_EVERY:
+            said = waiting
+            log.info("waiting for %s", named(seen))
+
+
+def named(found: list[Blocker]) -> str:
+    """Say who the blockers are, one after the other."""
+    return "; ".join(map(str, found)) or "a session that was gone before it could be named"
+
+
+def patiently(
+    connection: Connection, what: str, attempt: Callable[[], T], policy: LockPolicy | None = None
+) -> T:
+    """Return what the attempt returns, tried again whenever it could not have a lock.
+
+    The attempt undoes itself when it fails, so that nothing queues behind it during the pauses.
+    Raises MigrationError at the policy's deadline, naming who holds the lock.
+    """
+    policy = policy or bounds(connection).policy
+    started = time.monotonic()
+    for pause in pauses(policy):
+        with watched(connection) as found:
+            try:
+                return attempt()
+            except (LockNotAvailable, DeadlockDetected, DBAPIError) as error:
+                if not _could_not_lock(error):
+                    raise
+                last = error
+        waited = time.monotonic() - started
+        if waited + pause > policy.deadline:
+            raise MigrationError(
+                f"No lock within {waited:.0f} s for: {what}. It is held by {named(found)}",
+                "Nothing of it was done. End that transaction (pg_stat_activity, "
+                "pg_terminate_backend) or wait for it, then run again.",
+            ) from last
+        log.info("%s waits for %s; again in %.1f s", what, named(found), pause)
+        time.sleep(pause)
+    raise AssertionError("pauses never end")
+
+
+def _could_not_lock(error: psycopg.Error | DBAPIError) -> bool:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return isinstance(cause, LockNotAvailable | DeadlockDetected)
 
 
 def execute_briefly(
@@ -76,31 +220,49 @@ def execute_briefly(
     Each try waits `policy.timeout` for a lock, so nothing queues behind us for longer than that.
     The connection must be in autocommit mode. Raises MigrationError at the deadline.
     """
-    policy = policy or LockPolicy()
-    started = time.monotonic()
-    for pause in pauses(policy):
-        try:
-            with transaction(connection), driver(connection).cursor() as cursor:
-                _apply(cursor, policy.timeout, statements)
-        except (LockNotAvailable, DeadlockDetected) as error:
-            waited = time.monotonic() - started
-            if waited + pause > policy.deadline:
-                raise MigrationError(
-                    f"No lock within {waited:.0f} s for: {statements[0]}",
-                    "Find the transaction that holds it in pg_stat_activity, then run again.",
-                ) from error
-            log.info("lock not available, trying again in %.1f s: %s", pause, statements[0])
-            time.sleep(pause)
-        else:
-            return
+    policy = policy or bounds(connection).policy
+
+    def attempt() -> None:
+        with transaction(connection), driver(connection).cursor() as cursor:
+            cursor.execute(bounded(policy.timeout).encode())
+            for statement in statements:
+                cursor.execute(statement.encode())
+
+    patiently(connection, statements[0], attempt, policy)
 
 
 def bounded(timeout: float) -> str:
     """Return the SET LOCAL that bounds each wait for a lock; at least 1 ms, as 0 is for ever."""
-    return f"SET LOCAL lock_timeout = '{max(1, round(timeout * 1000))}ms'"
+    return f"SET LOCAL lock_timeout = '{milliseconds(timeout)}'"
 
 
-def _apply(cursor: Cursor[tuple[object, ...]], timeout: float, statements: tuple[str, ...]) -> None:
-    cursor.execute(bounded(timeout).encode())
-    for statement in statements:
-        cursor.execute(statement.encode())
+def milliseconds(seconds: float) -> str:
+    """Return a setting's value in milliseconds, at least one."""
+    return f"{max(1, round(seconds * 1000))}ms"
+
+
+@contextmanager
+def patience(connection: Connection) -> Iterator[None]:
+    """Let a concurrent build or drop of an index wait for the transactions that it must outlive.
+
+    It waits for every older snapshot, so a short `lock_timeout` would end it for any long query;
+    and it can wait, as its own lock stands in the way of no read and no write. Raises
+    MigrationError when the policy's `build` is over.
+    """
+    session, policy = driver(connection), bounds(connection).policy
+    before = session.execute("SELECT current_setting('lock_timeout')").fetchone()
+    session.execute(f"SET lock_timeout = '{milliseconds(policy.build)}'".encode())
+    with watched(connection) as found:
+        try:
+            yield
+        except (LockNotAvailable, DBAPIError) as error:
+            if not _could_not_lock(error):
+                raise
+            raise MigrationError(
+                f"A concurrent build waited {policy.build:.0f} s for {named(found)}",
+                "End that transaction or wait for it, then run again: what the build left behind "
+                "is removed first.",
+            ) from error
+        finally:
+            if before is not None and not session.closed:
+                session.execute("SELECT set_config('lock_timeout', %s, false)", before)

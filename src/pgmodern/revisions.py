@@ -1,0 +1,83 @@
+"""Whether a revision runs in a transaction or online, read from its source before it runs."""
+
+import ast
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Literal
+
+from pgmodern.errors import MigrationError
+
+Kind = Literal["transactional", "online", "by hand"]
+Direction = Literal["upgrade", "downgrade"]
+
+# Reads what the migration is run with; allowed in either kind.
+_NEUTRAL = {"get_context", "get_bind", "f", "inline_literal"}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a directive of `op` in a revision."""
+
+    directive: str
+    line: int
+
+    @property
+    def online(self) -> bool:
+        """Whether the directive runs outside a transaction."""
+        return self.directive.endswith("_online")
+
+
+def kind(module: ModuleType, direction: Direction) -> Kind:
+    """Return how the revision's function runs; an empty one is transactional.
+
+    A mixed one could be killed between its parts and be left half applied and unstamped, so it
+    is refused: raises MigrationError that names the lines. One that opens `autocommit_block()`
+    itself looks after itself, "by hand".
+    """
+    source = inspect.getsource(module)
+    calls = list(directives(source, direction))
+    online = [call for call in calls if call.online]
+    others = [call for call in calls if not call.online]
+    if online and others:
+        raise MigrationError(
+            f"Revision {module.revision}: {direction}() mixes op.{online[0].directive} "
+            f"(line {online[0].line}), which runs outside a transaction, with "
+            f"op.{others[0].directive} (line {others[0].line}), which needs one.",
+            "Split it: first a revision with the one kind, then one with the other.",
+        )
+    if online:
+        return "online"
+    return "by hand" if "autocommit_block" in source else "transactional"
+
+
+def directives(source: str, function: str) -> Iterator[Call]:
+    """Yield the directives that a function calls, also through the module's other functions."""
+    tree = ast.parse(source)
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    op = _name_of_op(tree)
+    pending, seen = [function], set[str]()
+    while pending:
+        name = pending.pop()
+        if name in seen or name not in functions:
+            continue
+        seen.add(name)
+        for node in ast.walk(functions[name]):
+            if isinstance(node, ast.Name):  # a call, or a function handed on to be called
+                pending.append(node.id)
+            if isinstance(node, ast.Attribute) and _is_directive(node, op):
+                yield Call(node.attr, node.lineno)
+
+
+def _name_of_op(tree: ast.Module) -> str:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "alembic":
+            for alias in node.names:
+                if alias.name == "op":
+                    return alias.asname or "op"
+    return "op"
+
+
+def _is_directive(node: ast.Attribute, op: str) -> bool:
+    return isinstance(node.value, ast.Name) and node.value.id == op and node.attr not in _NEUTRAL

@@ -1,0 +1,100 @@
+"""One runner at a time: a deploy waits for the one that is migrating, and says for whom."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+from psycopg.rows import class_row
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from pgmodern.engine import unavailable
+from pgmodern.locks import Driver
+
+log = logging.getLogger("pgmodern")
+
+# Two keys, so that an application's own advisory locks of one key can never meet ours.
+_SPACE, _RUNNER = 0x70676D6F, 1  # 'pgmo'
+_POLL_SECONDS = 0.1
+_SAY_EVERY = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The session that is migrating."""
+
+    pid: int
+    application: str
+    user: str
+    address: str
+    since: str
+
+    def __str__(self) -> str:
+        return (
+            f"pid {self.pid} ({self.application or 'unnamed'}, user {self.user}, "
+            f"from {self.address}, for {self.since})"
+        )
+
+
+@contextmanager
+def alone(engine: Engine) -> Iterator[Driver]:
+    """Hold the runner's lock of this database while the body runs; yields the connection.
+
+    The connection is one of its own that is idle but for questions about locks, so the server
+    notices at once when this process is killed, and frees the lock. The lock is polled for: a
+    waiter that blocks in `pg_advisory_lock` would hold a snapshot, for which CREATE INDEX
+    CONCURRENTLY waits for ever. Raises DatabaseUnavailable.
+    """
+    # A pool of its own: that of the engine may have no second connection to give.
+    pool = engine.pool.recreate()
+    try:
+        pooled = pool.connect()
+    except (DBAPIError, psycopg.Error) as error:
+        raise unavailable(engine.url, error) from error
+    try:
+        connection = pooled.driver_connection
+        assert isinstance(connection, psycopg.Connection)
+        connection.autocommit = True
+        connection.execute("SET application_name = 'pgmodern runner'")
+        _wait(connection)
+        yield connection
+    finally:
+        pooled.invalidate()
+        pool.dispose()
+
+
+def _wait(connection: Driver) -> None:
+    started = time.monotonic()
+    said = started - _SAY_EVERY
+    while not _try(connection):
+        if time.monotonic() - said >= _SAY_EVERY:
+            said = time.monotonic()
+            log.info("waiting for another migration: %s", holder(connection))
+        time.sleep(_POLL_SECONDS)
+
+
+def _try(connection: Driver) -> bool:
+    row = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", (_SPACE, _RUNNER)).fetchone()
+    return bool(row and row[0])
+
+
+def holder(connection: Driver) -> Holder | None:
+    """Return who holds the runner's lock of this database."""
+    with connection.cursor(row_factory=class_row(Holder)) as cursor:
+        return cursor.execute(_HOLDER, (_SPACE, _RUNNER)).fetchone()
+
+
+_HOLDER = """
+    SELECT activity.pid, activity.application_name AS application, activity.usename AS user,
+           coalesce(host(activity.client_addr), 'this machine') AS address,
+           date_trunc('second', now() - activity.backend_start)::text AS since
+    FROM pg_catalog.pg_locks AS lock
+    JOIN pg_catalog.pg_stat_activity AS activity USING (pid)
+    JOIN pg_catalog.pg_database AS here ON here.oid = lock.database
+    WHERE lock.locktype = 'advisory' AND lock.granted AND lock.objsubid = 2
+      AND here.datname = current_database()
+      AND lock.classid::bigint = %s AND lock.objid::bigint = %s
+"""
