@@ -90,6 +90,7 @@ def _run_offline(target_metadata: MetaData | Sequence[MetaData]) -> None:
         dialect_opts={"paramstyle": "named"},
         transaction_per_migration=True,
     )
+    context.execute(f"SET lock_timeout = '{milliseconds(LockPolicy().timeout)}'")
     with context.begin_transaction():
         context.run_migrations()
 

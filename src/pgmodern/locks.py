@@ -256,7 +256,7 @@ def patience(connection: Connection) -> Iterator[None]:
         try:
             yield
         except (LockNotAvailable, DBAPIError) as error:
-            if not _could_not_lock(error):
+            if not isinstance(getattr(error, "orig", error), LockNotAvailable):
                 raise
             raise MigrationError(
                 f"A concurrent build waited {policy.build:.0f} s for {named(found)}",

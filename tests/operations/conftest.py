@@ -7,8 +7,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from alembic.autogenerate.api import AutogenContext
+from alembic.autogenerate.render import render_op
 from alembic.migration import MigrationContext
-from alembic.operations import Operations
+from alembic.operations import MigrateOperation, Operations
 from sqlalchemy import URL, Connection, Engine, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -102,5 +104,22 @@ def script() -> Callable[[Step], str]:
         with context.begin_transaction(_per_migration=True):
             step(Operations(context))
         return buffer.getvalue()
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def render() -> Callable[[MigrateOperation], str]:
+    """Return an operation as autogenerate writes it into a revision."""
+
+    def write(operation: MigrateOperation) -> str:
+        register()
+        context = MigrationContext.configure(dialect_name="postgresql")
+        options: dict[str, Any] = {
+            "alembic_module_prefix": "op.",
+            "sqlalchemy_module_prefix": "sa.",
+        }
+        options |= {"render_item": None, "render_as_batch": False, "user_module_prefix": None}
+        return "\n".join(render_op(AutogenContext(context, opts=options), operation))
 
     return write
