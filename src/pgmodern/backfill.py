@@ -1,20 +1,32 @@
 """Backfills: one statement run over a whole table, in batches by key, resumable at any instant."""
 
+import logging
 import time
 from dataclasses import dataclass
 
 from psycopg import sql
-from psycopg.errors import DeadlockDetected, LockNotAvailable
+from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
 from sqlalchemy import Connection, text
 
 from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import quoted
-from pgmodern.locks import LockPolicy, bounded, driver, pauses, transaction
+from pgmodern.locks import (
+    LockPolicy,
+    bounded,
+    bounds,
+    driver,
+    milliseconds,
+    patiently,
+    transaction,
+)
 from pgmodern.progress import progress
+
+log = logging.getLogger("pgmodern")
 
 FIRST_SIZE, SMALLEST, LARGEST = 500, 50, 20_000
 TARGET_SECONDS = 0.25
 STATE = "pgmodern_backfill"
+_LOOK_EVERY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +43,12 @@ class Backfill:
     key: str
     key_type: str
     statement: str
+    schema: str | None = None
+
+    @property
+    def relation(self) -> str:
+        """The quoted name of the table."""
+        return quoted(self.table, self.schema)
 
     def after(self, last: str) -> str:
         """The condition of being beyond an expression for a key."""
@@ -38,7 +56,7 @@ class Backfill:
 
     def next_batch(self, after: str, size: int) -> str:
         """The query for the last key of the next batch and its number of rows; or no row."""
-        key, table = quoted(self.key), quoted(self.table)
+        key, table = quoted(self.key), self.relation
         return (
             f"SELECT batch.key, batch.number FROM (SELECT {key} AS key, "
             f"row_number() OVER (ORDER BY {key}) AS number FROM {table} WHERE {after} "
@@ -60,54 +78,139 @@ def next_size(size: int, seconds: float, target: float = TARGET_SECONDS) -> int:
     return int(max(SMALLEST, min(max(wanted, size / 2), size * 2, LARGEST)))
 
 
-def run(connection: Connection, backfill: Backfill, policy: LockPolicy | None = None) -> int:
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """What a backfill makes way for; None never.
+
+    `rest` is the part of the time in which it does nothing, `wal` the bytes of WAL a second that
+    its batches may make, `lag` the seconds that a replica may be behind, `batch` the seconds after
+    which a batch is broken off and split. While a VACUUM works on the table it pauses, too.
+    """
+
+    rest: float = 0.2
+    wal: float | None = 64e6
+    lag: float | None = 10.0
+    batch: float = 10.0
+    vacuum: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the server says of itself: its place in the WAL, lag in seconds, VACUUM of the table."""
+
+    wal: int
+    lag: float
+    vacuum: bool
+
+
+def rest(throttle: Throttle, seconds: float, wal: int) -> float:
+    """Return how long to rest after a batch that took so long and made so many bytes of WAL."""
+    resting = seconds * throttle.rest / (1 - throttle.rest)
+    writing = wal / throttle.wal - seconds if throttle.wal else 0.0
+    return max(resting, writing)
+
+
+def hindrance(throttle: Throttle, load: Load) -> str | None:
+    """Say what a backfill must make way for, if anything."""
+    if throttle.lag is not None and load.lag > throttle.lag:
+        return f"a replica is {load.lag:.0f} s behind"
+    return "VACUUM works on the table" if throttle.vacuum and load.vacuum else None
+
+
+def run(
+    connection: Connection,
+    backfill: Backfill,
+    policy: LockPolicy | None = None,
+    throttle: Throttle | None = None,
+) -> int:
     """Run what is left of the backfill and return the number of rows that this run visited.
 
     Each batch is a transaction that also records how far it came, so a killed run goes on where
     it stopped and visits each row once. Rows that come in behind it (keys need not ascend) are
     not visited: a trigger or the application must write them as they should be. Locks only the
     rows of one batch at a time; where a row stays locked for `policy.timeout`, the batch lets go
-    of its own, and is tried again, smaller.
+    of its own, and is tried again, smaller; so is one that takes too long.
     The connection must be in autocommit mode. Raises MigrationError when nothing could be visited
     for `policy.deadline`.
     """
-    policy = policy or LockPolicy()
+    policy, throttle = policy or bounds(connection).policy, throttle or Throttle()
     connection.execute(text(_CREATE_STATE))
     last = connection.scalar(text(_READ_STATE), {"name": backfill.name})
-    total = connection.scalar(text(_ESTIMATE), {"table": quoted(backfill.table)})
+    total = connection.scalar(text(_ESTIMATE), {"table": backfill.relation})
     size, done = FIRST_SIZE, 0
+    load = _load(connection, backfill)
     with progress(f"backfilling {backfill.name}", total or None) as advance:
         while True:
-            last, count, size = _run_patiently(connection, backfill, last, size, policy)
+            started = time.monotonic()
+            last, count, size = _visit(connection, backfill, last, size, policy, throttle)
             if not count:
                 break
             done += count
             advance(count)
+            before, load = load, _load(connection, backfill)
+            time.sleep(rest(throttle, time.monotonic() - started, load.wal - before.wal))
+            load = _make_way(connection, backfill, throttle, load, policy.deadline)
     forget(connection, backfill.name)
     return done
 
 
-def _run_patiently(
-    connection: Connection, backfill: Backfill, last: str | None, size: int, policy: LockPolicy
+def _make_way(
+    connection: Connection, backfill: Backfill, throttle: Throttle, load: Load, longest: float
+) -> Load:
+    """Pause while something hinders, but not for ever: a VACUUM may take days."""
+    started, said = time.monotonic(), None
+    while (found := hindrance(throttle, load)) and time.monotonic() - started < longest:
+        if found != said:
+            log.info("backfilling %s pauses: %s", backfill.name, found)
+            said = found
+        time.sleep(_LOOK_EVERY)
+        load = _load(connection, backfill)
+    return load
+
+
+def _load(connection: Connection, backfill: Backfill) -> Load:
+    row = connection.execute(text(_LOAD), {"table": backfill.relation}).one()
+    return Load(int(row.wal), float(row.lag), bool(row.vacuum))
+
+
+def _visit(
+    connection: Connection,
+    backfill: Backfill,
+    last: str | None,
+    size: int,
+    policy: LockPolicy,
+    throttle: Throttle,
 ) -> tuple[str | None, int, int]:
-    waiting_since = time.monotonic()
-    for pause in pauses(policy):
+    """Visit the next batch; return its last key, its size, and the size of the next one."""
+
+    def attempt() -> tuple[str | None, int, int]:
+        nonlocal size
         started = time.monotonic()
         try:
             with transaction(connection):
-                driver(connection).execute(bounded(policy.timeout).encode())
-                last, count = _run_batch(connection, backfill, last, size)
-            return last, count, next_size(size, time.monotonic() - started)
-        except (LockNotAvailable, DeadlockDetected) as error:
-            if time.monotonic() + pause - waiting_since > policy.deadline:
+                _bound(connection, policy, throttle)
+                reached, count = _run_batch(connection, backfill, last, size)
+            return reached, count, next_size(size, time.monotonic() - started)
+        except (LockNotAvailable, DeadlockDetected, QueryCanceled) as error:
+            if isinstance(error, QueryCanceled) and size == 1:
                 raise MigrationError(
-                    f"Rows of {backfill.table} stayed locked for {policy.deadline:.0f} s.",
-                    "Find the transaction that holds them in pg_stat_activity, then run again: "
-                    "the backfill goes on where it stopped.",
+                    f"One row of {backfill.table} takes more than {throttle.batch:.0f} s.",
+                    "Give the backfill a cheaper statement.",
                 ) from error
             size = max(1, size // 2)
-            time.sleep(pause)
-    raise AssertionError("pauses never end")
+            raise
+
+    while True:
+        try:
+            return patiently(connection, f"a batch of {backfill.name}", attempt, policy)
+        except QueryCanceled:
+            log.info("a batch of %s took too long, trying %d rows", backfill.name, size)
+
+
+def _bound(connection: Connection, policy: LockPolicy, throttle: Throttle) -> None:
+    session = driver(connection)
+    session.execute(bounded(policy.timeout).encode())
+    session.execute(f"SET LOCAL statement_timeout = '{milliseconds(throttle.batch)}'".encode())
 
 
 def _run_batch(
@@ -174,3 +277,11 @@ _SAVE_STATE = f"""
     ON CONFLICT (name) DO UPDATE SET last_key = excluded.last_key, updated_at = now()
 """
 _ESTIMATE = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = to_regclass(:table)"
+# Of replicas a role that may not read statistics sees nothing: then there is no lag to it.
+_LOAD = """
+    SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') AS wal,
+           (SELECT coalesce(max(extract(epoch FROM replay_lag)), 0)
+            FROM pg_catalog.pg_stat_replication) AS lag,
+           EXISTS (SELECT FROM pg_catalog.pg_stat_progress_vacuum
+                   WHERE relid = to_regclass(:table)) AS vacuum
+"""

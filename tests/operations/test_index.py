@@ -455,7 +455,7 @@ def test_what_is_rendered_runs(
         "postgresql_ops": {"title": "gin_trgm_ops"},
     }
     database.execute("CREATE EXTENSION pg_trgm")
-    options |= {"postgresql_concurrently": True}
+    options |= {"postgresql_using": "gin", "postgresql_concurrently": True}
     index_ = CreateIndexOp("ix", "songs", ["title"], **options)
     created = render(CreateIndexOnline(index_))
     assert created.startswith("op.create_index_online('ix', 'songs', ['title'], ")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
+from alembic.autogenerate import renderers
+from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, Operations
 
 from pgmodern import backfill
-from pgmodern.backfill import Backfill
+from pgmodern.backfill import Backfill, Throttle
 from pgmodern.operations.literal import execute
+from pgmodern.operations.rendering import call
 
 
 class BackfillOnline(MigrateOperation):
@@ -16,8 +21,9 @@ class BackfillOnline(MigrateOperation):
     There is nothing to reverse: what a backfill filled goes with its column.
     """
 
-    def __init__(self, backfill: Backfill) -> None:
+    def __init__(self, backfill: Backfill, throttle: Throttle | None = None) -> None:
         self.backfill = backfill
+        self.throttle = throttle
 
     @classmethod
     def backfill_online(
@@ -29,9 +35,15 @@ class BackfillOnline(MigrateOperation):
         statement: str,
         key: str = "id",
         key_type: str = "bigint",
+        schema: str | None = None,
+        throttle: Throttle | None = None,
     ) -> None:
         """Run the statement, which holds `{range}` as its condition on the key, over the table."""
-        operations.invoke(cls(Backfill(name, table, key, key_type, statement)))
+        operations.invoke(cls(Backfill(name, table, key, key_type, statement, schema), throttle))
+
+    def reverse(self) -> MigrateOperation:
+        """Raise NotImplementedError: what the rows held before is not kept."""
+        raise NotImplementedError(f"backfill {self.backfill.name!r} cannot be undone")
 
 
 def run_online(operations: Operations, operation: BackfillOnline) -> None:
@@ -41,10 +53,19 @@ def run_online(operations: Operations, operation: BackfillOnline) -> None:
         if context.as_sql:
             execute(operations, backfill.offline(operation.backfill))
         else:
-            backfill.run(operations.get_bind(), operation.backfill)
+            connection = operations.get_bind()
+            backfill.run(connection, operation.backfill, throttle=operation.throttle)
+
+
+def _render(context: AutogenContext, operation: BackfillOnline) -> str:
+    options = asdict(operation.backfill)
+    return call(
+        context, "backfill_online", options.pop("name"), **options, throttle=operation.throttle
+    )
 
 
 def register() -> None:
     """Add the directive to `op`."""
     Operations.register_operation("backfill_online")(BackfillOnline)
     Operations.implementation_for(BackfillOnline)(run_online)
+    renderers.dispatch_for(BackfillOnline)(_render)
