@@ -105,7 +105,7 @@ def load(engine: Engine, model: type[Base], songs: Sequence[Song]) -> None:
 
 
 def build_stored(engine: Engine) -> tuple[float, float]:
-    """Do what `op.add_search_vector_online` and the index do; return the seconds of each."""
+    """Do what `op.add_search_vector_online` does; return the seconds of backfill and index."""
     add = AddSearchVectorOnline(
         "stored_songs",
         "search_vector",

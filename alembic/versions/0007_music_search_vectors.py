@@ -13,12 +13,8 @@ SOURCES = {"artists": {"name": "A"}, "tracks": {"title": "A", "album": "B"}}
 def upgrade() -> None:
     for table, sources in SOURCES.items():
         op.add_search_vector_online(table, "search_vector", sources)
-        op.create_index_online(
-            f"ix_{table}_search_vector", table, ["search_vector"], postgresql_using="gin"
-        )
 
 
 def downgrade() -> None:
     for table in reversed(SOURCES):
-        op.drop_index_online(f"ix_{table}_search_vector")
         op.drop_search_vector_online(table, "search_vector")

@@ -9,6 +9,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
+from pgmodern.operations.search_vector import AddSearchVectorOnline, DropSearchVectorOnline
+
 Step = Callable[[Any], object]
 Apply = Callable[[Step], None]
 Connect = Callable[[URL], psycopg.Connection]
@@ -240,7 +242,10 @@ def test_two_search_vectors_do_not_share_a_function(
     def step(op: Any) -> None:
         simple = "pg_catalog.simple"
         op.add_search_vector_online("songs", "words_found", {"title": "A"}, configuration=simple)
-        op.add_search_vector_online("songs_words", "found", {"lyrics": "B"}, configuration=simple)
+        lyrics = {"lyrics": "B"}
+        op.add_search_vector_online(
+            "songs_words", "found", lyrics, configuration=simple, index_name="ix_lyrics"
+        )
 
     apply(step)
     database.execute("INSERT INTO songs (title) VALUES ('Waterloo')")
@@ -304,9 +309,74 @@ def test_the_script_does_the_same(
     assert remains(database) == before
 
 
-def test_each_is_the_reverse_of_the_other(database: psycopg.Connection, apply: Apply) -> None:
-    from pgmodern.operations.search_vector import AddSearchVectorOnline
+def test_its_index_is_there_and_valid(database: psycopg.Connection, apply: Apply) -> None:
+    for _ in range(2):
+        apply(add)
+        found = database.execute(
+            "SELECT pg_get_indexdef(indexrelid), indisvalid FROM pg_index "
+            "WHERE indexrelid = to_regclass('ix_songs_words')"
+        ).fetchone()
+        assert found == ("CREATE INDEX ix_songs_words ON public.songs USING gin (words)", True)
+        apply(drop)
 
+
+def test_a_table_may_be_in_another_schema(
+    empty_database_url: URL,
+    database: psycopg.Connection,
+    apply: Apply,
+    script: Callable[[Step], str],
+    psql: Psql,
+) -> None:
+    database.execute('CREATE SCHEMA "Other one"')
+    database.execute('CREATE TABLE "Other one".songs (id bigint PRIMARY KEY, title text)')
+    database.execute("""INSERT INTO "Other one".songs VALUES (1, 'before')""")
+
+    def step(op: Any) -> None:
+        op.add_search_vector_online(
+            "songs",
+            "words",
+            {"title": "A"},
+            configuration="pg_catalog.simple",
+            schema="Other one",
+        )
+
+    def back(op: Any) -> None:
+        op.drop_search_vector_online("songs", "words", schema="Other one")
+
+    def run_script(step: Step) -> None:
+        done = psql(empty_database_url, script(step))
+        assert done.returncode == 0, done.stderr
+
+    for number, run in enumerate((apply, run_script), start=2):
+        run(step)
+        database.execute("""INSERT INTO "Other one".songs VALUES (%s, 'after')""", [number])
+        found = database.execute('SELECT DISTINCT words::text FROM "Other one".songs ORDER BY 1')
+        assert found.fetchall() == [("'after':1A",), ("'before':1A",)]
+        run(back)
+    assert "words" not in str(remains(database))
+
+
+def test_what_is_rendered_runs(
+    database: psycopg.Connection, apply: Apply, render: Callable[[Any], str]
+) -> None:
+    before = remains(database)
+    forward = AddSearchVectorOnline(
+        "songs", "words", {"title": "A"}, "pg_catalog.simple", "id", "bigint"
+    )
+    apply(lambda op: exec(render(forward), {"op": op}))
+    with_it = remains(database)
+    apply(lambda op: exec(render(forward.reverse()), {"op": op}))
+    assert remains(database) == before
+    apply(lambda op: op.invoke(forward.reverse().reverse()))
+    assert remains(database) == with_it != before
+
+
+def test_what_is_not_known_cannot_be_reversed() -> None:
+    with pytest.raises(ValueError, match="words"):
+        DropSearchVectorOnline("songs", "words").reverse()
+
+
+def test_each_is_the_reverse_of_the_other(database: psycopg.Connection, apply: Apply) -> None:
     before = remains(database)
     forward = AddSearchVectorOnline(
         "songs", "words", {"title": "A"}, "pg_catalog.simple", "id", "bigint"

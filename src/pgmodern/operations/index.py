@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any
@@ -23,9 +22,8 @@ from pgmodern.indexes import catalogue
 from pgmodern.indexes.catalogue import Definition, quoted
 from pgmodern.locks import driver, execute_briefly, patience, patiently, transaction
 from pgmodern.operations.literal import execute, patiently_offline, string
+from pgmodern.operations.names import derived
 from pgmodern.operations.rendering import call
-
-_NAME_BYTES = 63
 
 
 class CreateIndexOnline(MigrateOperation):
@@ -237,9 +235,8 @@ def drop_concurrently(connection: Connection, name: str, schema: str | None = No
 
 
 def _spare(name: str) -> str:
-    """The name under which a successor is built, which fits PostgreSQL's 63 bytes."""
-    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return f"{name.encode()[: _NAME_BYTES - 13].decode(errors='ignore')}_new_{digest}"
+    """The name under which a successor is built."""
+    return derived(name, "new")
 
 
 def _rename(index: Index, name: str) -> str:
