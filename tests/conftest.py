@@ -52,13 +52,21 @@ def environ() -> dict[str, str]:
 def start_alembic(
     alembic_ini: Path, environ: dict[str, str], tmp_path: Path
 ) -> Iterator[Callable[..., Process]]:
-    """Start `python -m alembic` in an empty folder, on a URL or with variables of your own."""
+    """Start `python -m alembic` in an empty folder, on a URL or with variables of your own.
+
+    The project is that of the reference schemas unless another `ini` is given.
+    """
     with ExitStack() as stack:
 
-        def start(*arguments: str, url: URL | str | None = None, **variables: str) -> Process:
+        def start(
+            *arguments: str,
+            url: URL | str | None = None,
+            ini: Path = alembic_ini,
+            **variables: str,
+        ) -> Process:
             named = {"DATABASE_URL": _libpq(url) if isinstance(url, URL) else url} if url else {}
             process = subprocess.Popen(
-                [sys.executable, "-m", "alembic", "-c", str(alembic_ini), *arguments],
+                [sys.executable, "-m", "alembic", "-c", str(ini), *arguments],
                 cwd=tmp_path,
                 env=environ | named | variables,
                 stdout=subprocess.PIPE,
@@ -76,8 +84,8 @@ def start_alembic(
 def alembic(start_alembic: Callable[..., Process]) -> Callable[..., Completed]:
     """Run `python -m alembic` to its end; its exit code is the test's to judge."""
 
-    def run(*arguments: str, url: URL | str | None = None, **variables: str) -> Completed:
-        process = start_alembic(*arguments, url=url, **variables)
+    def run(*arguments: str, **given: Any) -> Completed:
+        process = start_alembic(*arguments, **given)
         stdout, stderr = process.communicate(timeout=120)
         return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
 
