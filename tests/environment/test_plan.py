@@ -120,3 +120,20 @@ def test_an_upgrade_of_one_that_commits_by_hand_is_left_to_it(
     assert ran.returncode == 0, ran.stderr
     found = connect(empty_database_url).execute("SELECT to_regclass('ix') IS NOT NULL").fetchone()
     assert found == (True,)
+
+
+def test_behind_a_pooler_migrations_are_refused_and_reading_is_not(
+    empty_database_url: URL,
+    connect: Connect,
+    alembic: Run,
+    revise: Revise,
+    pooled: Callable[[URL], URL],
+) -> None:
+    ini, url = revise(CREATE), pooled(empty_database_url)
+    ran = alembic("upgrade", "head", url=url, ini=ini)
+    assert ran.returncode == 1
+    assert "pooler, such as PgBouncer" in ran.stderr
+    assert "need a direct connection" in ran.stderr
+    assert tables(connect(empty_database_url)) == set()
+    ran = alembic("current", url=url, ini=ini)
+    assert ran.returncode == 0, ran.stderr
