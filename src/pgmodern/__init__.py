@@ -21,6 +21,8 @@ from pgmodern.indexes import (
     JsonbKeyIndex,
     TrigramIndex,
 )
+from pgmodern.locks import LockPolicy
+from pgmodern.throttle import Throttle
 from pgmodern.types import HalfVector, Vector
 
 __version__ = version("pgmodern")
@@ -35,10 +37,12 @@ __all__ = [
     "HnswIndex",
     "JsonbIndex",
     "JsonbKeyIndex",
+    "LockPolicy",
     "MigrationError",
     "PgmodernError",
     "ServerTooOld",
     "SettingsError",
+    "Throttle",
     "TrigramIndex",
     "Vector",
     "VectorError",

@@ -20,6 +20,7 @@ from pgmodern.locks import (
     transaction,
 )
 from pgmodern.progress import progress
+from pgmodern.throttle import Load, Throttle, hindrance, load_of, rest
 
 log = logging.getLogger("pgmodern")
 
@@ -78,45 +79,6 @@ def next_size(size: int, seconds: float, target: float = TARGET_SECONDS) -> int:
     return int(max(SMALLEST, min(max(wanted, size / 2), size * 2, LARGEST)))
 
 
-@dataclass(frozen=True, slots=True)
-class Throttle:
-    """What a backfill makes way for; None never.
-
-    `rest` is the part of the time in which it does nothing, `wal` the bytes of WAL a second that
-    its batches may make, `lag` the seconds that a replica may be behind, `batch` the seconds after
-    which a batch is broken off and split. While a VACUUM works on the table it pauses, too.
-    """
-
-    rest: float = 0.2
-    wal: float | None = 64e6
-    lag: float | None = 10.0
-    batch: float = 10.0
-    vacuum: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What the server says of itself: its place in the WAL, lag in seconds, VACUUM of the table."""
-
-    wal: int
-    lag: float
-    vacuum: bool
-
-
-def rest(throttle: Throttle, seconds: float, wal: int) -> float:
-    """Return how long to rest after a batch that took so long and made so many bytes of WAL."""
-    resting = seconds * throttle.rest / (1 - throttle.rest)
-    writing = wal / throttle.wal - seconds if throttle.wal else 0.0
-    return max(resting, writing)
-
-
-def hindrance(throttle: Throttle, load: Load) -> str | None:
-    """Say what a backfill must make way for, if anything."""
-    if throttle.lag is not None and load.lag > throttle.lag:
-        return f"a replica is {load.lag:.0f} s behind"
-    return "VACUUM works on the table" if throttle.vacuum and load.vacuum else None
-
-
 def run(
     connection: Connection,
     backfill: Backfill,
@@ -138,7 +100,7 @@ def run(
     last = connection.scalar(text(_READ_STATE), {"name": backfill.name})
     total = connection.scalar(text(_ESTIMATE), {"table": backfill.relation})
     size, done = FIRST_SIZE, 0
-    load = _load(connection, backfill)
+    load = load_of(connection, backfill.relation)
     with progress(f"backfilling {backfill.name}", total or None) as advance:
         while True:
             started = time.monotonic()
@@ -147,7 +109,7 @@ def run(
                 break
             done += count
             advance(count)
-            before, load = load, _load(connection, backfill)
+            before, load = load, load_of(connection, backfill.relation)
             time.sleep(rest(throttle, time.monotonic() - started, load.wal - before.wal))
             load = _make_way(connection, backfill, throttle, load, policy.deadline)
     forget(connection, backfill.name)
@@ -164,13 +126,8 @@ def _make_way(
             log.info("backfilling %s pauses: %s", backfill.name, found)
             said = found
         time.sleep(_LOOK_EVERY)
-        load = _load(connection, backfill)
+        load = load_of(connection, backfill.relation)
     return load
-
-
-def _load(connection: Connection, backfill: Backfill) -> Load:
-    row = connection.execute(text(_LOAD), {"table": backfill.relation}).one()
-    return Load(int(row.wal), float(row.lag), bool(row.vacuum))
 
 
 def _visit(
@@ -277,11 +234,3 @@ _SAVE_STATE = f"""
     ON CONFLICT (name) DO UPDATE SET last_key = excluded.last_key, updated_at = now()
 """
 _ESTIMATE = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = to_regclass(:table)"
-# Of replicas a role that may not read statistics sees nothing: then there is no lag to it.
-_LOAD = """
-    SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') AS wal,
-           (SELECT coalesce(max(extract(epoch FROM replay_lag)), 0)
-            FROM pg_catalog.pg_stat_replication) AS lag,
-           EXISTS (SELECT FROM pg_catalog.pg_stat_progress_vacuum
-                   WHERE relid = to_regclass(:table)) AS vacuum
-"""

@@ -9,9 +9,10 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, Operations
 
 from pgmodern import backfill
-from pgmodern.backfill import Backfill, Throttle
+from pgmodern.backfill import Backfill
 from pgmodern.operations.literal import execute
 from pgmodern.operations.rendering import call
+from pgmodern.throttle import Throttle
 
 
 class BackfillOnline(MigrateOperation):
@@ -59,6 +60,8 @@ def run_online(operations: Operations, operation: BackfillOnline) -> None:
 
 def _render(context: AutogenContext, operation: BackfillOnline) -> str:
     options = asdict(operation.backfill)
+    if operation.throttle is not None:
+        context.imports.add("from pgmodern import Throttle")
     return call(
         context, "backfill_online", options.pop("name"), **options, throttle=operation.throttle
     )
