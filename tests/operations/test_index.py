@@ -438,15 +438,6 @@ def test_each_is_the_reverse_of_the_other(database: psycopg.Connection, apply: A
     assert found[1] == before[1]
 
 
-def test_what_is_not_known_cannot_be_reversed() -> None:
-    for operation in (
-        DropIndexOnline("ix"),
-        ReplaceIndexOnline(CreateIndexOp("ix", "songs", ["title"])),
-    ):
-        with pytest.raises(ValueError, match="ix"):
-            operation.reverse()
-
-
 def test_what_is_rendered_runs(
     database: psycopg.Connection, apply: Apply, render: Callable[[Any], str]
 ) -> None:

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from pgmodern.operations.search_vector import AddSearchVectorOnline, DropSearchVectorOnline
+from pgmodern.operations.search_vector import AddSearchVectorOnline
 
 Step = Callable[[Any], object]
 Apply = Callable[[Step], None]
@@ -369,11 +369,6 @@ def test_what_is_rendered_runs(
     assert remains(database) == before
     apply(lambda op: op.invoke(forward.reverse().reverse()))
     assert remains(database) == with_it != before
-
-
-def test_what_is_not_known_cannot_be_reversed() -> None:
-    with pytest.raises(ValueError, match="words"):
-        DropSearchVectorOnline("songs", "words").reverse()
 
 
 def test_each_is_the_reverse_of_the_other(database: psycopg.Connection, apply: Apply) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from alembic.autogenerate import renderers
+from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, Operations
 
 from pgmodern.indexes.catalogue import quoted
 from pgmodern.operations import created
 from pgmodern.operations.literal import execute, string
+from pgmodern.operations.rendering import call
 
 
 class AdoptTable(MigrateOperation):
@@ -27,7 +30,7 @@ class AdoptTable(MigrateOperation):
 
     def reverse(self) -> ReleaseTable:
         """Return the operation that undoes this one."""
-        return ReleaseTable(self.name)
+        return ReleaseTable(self.name, self)
 
 
 class ReleaseTable(MigrateOperation):
@@ -36,13 +39,20 @@ class ReleaseTable(MigrateOperation):
     Takes ACCESS EXCLUSIVE on a table that was created, so that no row can come in meanwhile.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, released: AdoptTable | None = None) -> None:
         self.name = name
+        self.released = released
 
     @classmethod
     def release_table(cls, operations: Operations, name: str) -> None:
         """Drop a table, if we created it and it is empty."""
         operations.invoke(cls(name))
+
+    def reverse(self) -> AdoptTable:
+        """Return the operation that undoes this one; ValueError when it is not known what was."""
+        if self.released is None:
+            raise ValueError(f"what {self.name} was is not known")
+        return self.released
 
 
 def _adopt(operations: Operations, operation: AdoptTable) -> None:
@@ -85,9 +95,19 @@ def _release(operations: Operations, operation: ReleaseTable) -> None:
     )
 
 
+def _render_adopt(context: AutogenContext, operation: AdoptTable) -> str:
+    return call(context, "adopt_table", operation.name, *operation.statements)
+
+
+def _render_release(context: AutogenContext, operation: ReleaseTable) -> str:
+    return call(context, "release_table", operation.name)
+
+
 def register() -> None:
     """Add the directives to `op`."""
     Operations.register_operation("adopt_table")(AdoptTable)
     Operations.register_operation("release_table")(ReleaseTable)
     Operations.implementation_for(AdoptTable)(_adopt)
     Operations.implementation_for(ReleaseTable)(_release)
+    renderers.dispatch_for(AdoptTable)(_render_adopt)
+    renderers.dispatch_for(ReleaseTable)(_render_release)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from alembic.autogenerate import renderers
+from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, Operations
 from sqlalchemy.exc import DBAPIError
 
 from pgmodern.extensions import Extension, create_sql, denied, preflight, version_key
 from pgmodern.operations import created
 from pgmodern.operations.literal import execute, string
+from pgmodern.operations.rendering import call
 
 
 class CreateExtension(MigrateOperation):
@@ -98,9 +101,20 @@ def _drop(operations: Operations, operation: DropExtension) -> None:
     )
 
 
+def _render_create(context: AutogenContext, operation: CreateExtension) -> str:
+    wanted = operation.extension
+    return call(context, "create_extension", wanted.name, wanted.minimum, wanted.reason)
+
+
+def _render_drop(context: AutogenContext, operation: DropExtension) -> str:
+    return call(context, "drop_extension", operation.name)
+
+
 def register() -> None:
     """Add the directives to `op`."""
     Operations.register_operation("create_extension")(CreateExtension)
     Operations.register_operation("drop_extension")(DropExtension)
     Operations.implementation_for(CreateExtension)(_create)
     Operations.implementation_for(DropExtension)(_drop)
+    renderers.dispatch_for(CreateExtension)(_render_create)
+    renderers.dispatch_for(DropExtension)(_render_drop)

@@ -58,7 +58,7 @@ class CreateIndexOnline(MigrateOperation):
     def reverse(self) -> DropIndexOnline:
         """Return the operation that undoes this one."""
         assert self.index.index_name is not None
-        return DropIndexOnline(self.index.index_name, self.index.schema)
+        return DropIndexOnline(self.index.index_name, self.index.schema, self.index)
 
 
 class ReplaceIndexOnline(MigrateOperation):

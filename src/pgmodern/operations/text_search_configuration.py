@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from alembic.autogenerate import renderers
+from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, Operations
 from psycopg.errors import DependentObjectsStillExist
 from sqlalchemy.exc import DBAPIError
 
 from pgmodern.errors import MigrationError
 from pgmodern.operations.literal import execute, string
+from pgmodern.operations.rendering import call
 
 
 class CreateTextSearchConfiguration(MigrateOperation):
@@ -37,19 +40,26 @@ class CreateTextSearchConfiguration(MigrateOperation):
 
     def reverse(self) -> DropTextSearchConfiguration:
         """Return the operation that undoes this one."""
-        return DropTextSearchConfiguration(self.name)
+        return DropTextSearchConfiguration(self.name, self)
 
 
 class DropTextSearchConfiguration(MigrateOperation):
     """Drop a text search configuration; MigrationError while an index or a function uses it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, dropped: CreateTextSearchConfiguration | None = None) -> None:
         self.name = name
+        self.dropped = dropped
 
     @classmethod
     def drop_text_search_configuration(cls, operations: Operations, name: str) -> None:
         """Drop a text search configuration."""
         operations.invoke(cls(name))
+
+    def reverse(self) -> CreateTextSearchConfiguration:
+        """Return the operation that undoes this one; ValueError when it is not known what was."""
+        if self.dropped is None:
+            raise ValueError(f"what {self.name} was is not known")
+        return self.dropped
 
 
 def _create(operations: Operations, operation: CreateTextSearchConfiguration) -> None:
@@ -92,9 +102,20 @@ END
 $used$"""
 
 
+def _render_create(context: AutogenContext, operation: CreateTextSearchConfiguration) -> str:
+    options = {"copy": operation.copy, "dictionary": operation.dictionary}
+    return call(context, "create_text_search_configuration", operation.name, **options)
+
+
+def _render_drop(context: AutogenContext, operation: DropTextSearchConfiguration) -> str:
+    return call(context, "drop_text_search_configuration", operation.name)
+
+
 def register() -> None:
     """Add the directives to `op`."""
     Operations.register_operation("create_text_search_configuration")(CreateTextSearchConfiguration)
     Operations.register_operation("drop_text_search_configuration")(DropTextSearchConfiguration)
     Operations.implementation_for(CreateTextSearchConfiguration)(_create)
     Operations.implementation_for(DropTextSearchConfiguration)(_drop)
+    renderers.dispatch_for(CreateTextSearchConfiguration)(_render_create)
+    renderers.dispatch_for(DropTextSearchConfiguration)(_render_drop)
