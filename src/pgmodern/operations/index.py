@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any
@@ -24,6 +25,8 @@ from pgmodern.locks import driver, execute_briefly, patience, patiently, transac
 from pgmodern.operations.literal import execute, patiently_offline, string
 from pgmodern.operations.names import derived
 from pgmodern.operations.rendering import call
+
+_INSTANT, _COMMIT_TRIES = 0.02, 100
 
 
 class CreateIndexOnline(MigrateOperation):
@@ -189,19 +192,26 @@ def _settled(connection: Connection, index: Index) -> Definition | None:
     assert index.table is not None
     name, table = str(index.name), index.table
     there = catalogue.existing(connection, name, table.schema)
-    if there is None or there.table_name == table.name:
+    if there is None or (there.is_valid and there.table_name == table.name):
+        return there
+    if there.table_name != table.name:
+        raise MigrationError(
+            f"The index {name} is one of the table {there.table_name}.",
+            "Give one of the two another name.",
+        )
+    started = time.monotonic()
+    # Whoever builds an index holds this lock until the end. No snapshot is needed for LOCK, so
+    # the builder does not wait for us in turn.
+    lock = f"LOCK TABLE {quoted(table.name, table.schema)} IN SHARE UPDATE EXCLUSIVE MODE"
+    with patience(connection), transaction(connection):
+        driver(connection).execute(lock.encode())
+    had_to_wait = time.monotonic() - started > _INSTANT
+    for _ in range(_COMMIT_TRIES if had_to_wait else 1):
+        there = catalogue.existing(connection, name, table.schema)
         if there is None or there.is_valid:
-            return there
-        # Whoever builds an index holds this lock until it is valid. No snapshot is needed for
-        # LOCK, so the builder does not wait for us in turn.
-        lock = f"LOCK TABLE {quoted(table.name, table.schema)} IN SHARE UPDATE EXCLUSIVE MODE"
-        with patience(connection), transaction(connection):
-            driver(connection).execute(lock.encode())
-        return catalogue.existing(connection, name, table.schema)
-    raise MigrationError(
-        f"The index {name} is one of the table {there.table_name}.",
-        "Give one of the two another name.",
-    )
+            break
+        time.sleep(_INSTANT)  # the builder lets go of the lock just before it commits
+    return there
 
 
 def _build(connection: Connection, index: Index) -> None:
