@@ -29,6 +29,7 @@ Rows = dict[str, list[str]]
 ReadRows = Callable[[URL], Rows]
 Alembic = Callable[..., subprocess.CompletedProcess[str]]
 StartAlembic = Callable[..., subprocess.Popen[str]]
+Blocked = Callable[[URL], int]
 Psql = Callable[[URL, str], subprocess.CompletedProcess[str]]
 Migrate = Callable[..., None]
 Clone = Callable[[URL], URL]
@@ -499,3 +500,25 @@ def test_an_application_goes_on_writing_during_the_upgrade(
     assert found == (written,)
     kept = writer.execute("SELECT count(*) FROM archives WHERE name = 'new'").fetchone()
     assert kept == (written,)
+
+
+def test_a_script_waits_for_no_lock_for_long(
+    empty_database_url: URL,
+    legacy_schema: str,
+    connect: Connect,
+    alembic: Alembic,
+    psql: Psql,
+    blocked: Blocked,
+) -> None:
+    script = alembic("upgrade", "head", "--sql").stdout
+    database = connect(empty_database_url)
+    database.execute(legacy_schema.encode())
+    with ThreadPoolExecutor() as pool, database.transaction():
+        database.execute("SELECT count(*) FROM artists")
+        running = pool.submit(psql, empty_database_url, script)
+        waiter = blocked(empty_database_url)
+        try:
+            ran = running.result(timeout=15)
+        finally:
+            connect(empty_database_url).execute("SELECT pg_terminate_backend(%s)", [waiter])
+    assert "lock timeout" in ran.stderr
