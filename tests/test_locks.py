@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, create_engine
 from sqlalchemy.pool import NullPool
 
 from pgmodern.errors import MigrationError
-from pgmodern.locks import LockPolicy, execute_briefly, pauses, transaction
+from pgmodern.locks import LockPolicy, bound, execute_briefly, pauses, transaction
 
 Connect = Callable[[URL], psycopg.Connection]
 Blocked = Callable[[URL], int]
@@ -180,3 +180,42 @@ def test_a_forced_rollback_leaves_nothing(
     with transaction(connection, roll_back=True):
         connection.exec_driver_sql(ALTER)
     assert "album" not in columns(application)
+
+
+@pytest.fixture
+def eager_autovacuum(postgres_url: URL, connect: Connect) -> Iterator[None]:
+    """Have autovacuum look for work every second rather than every minute."""
+    admin = connect(postgres_url)
+    for setting in ("SET autovacuum_naptime = '1s'", "RESET autovacuum_naptime"):
+        admin.execute(f"ALTER SYSTEM {setting}".encode())
+        admin.execute("SELECT pg_reload_conf()")
+        if setting.startswith("SET"):
+            yield
+
+
+@pytest.mark.usefixtures("eager_autovacuum")
+def test_an_autovacuum_in_the_way_is_waited_for_until_it_yields(
+    empty_database_url: URL,
+    connection: Connection,
+    application: psycopg.Connection,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", logger="pgmodern")
+    application.execute(
+        "ALTER TABLE songs SET (autovacuum_vacuum_threshold = 1, autovacuum_vacuum_cost_limit = 1,"
+        " autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 100)"
+    )
+    application.execute("INSERT INTO songs SELECT i, md5(i::text) FROM generate_series(1, 90000) i")
+    application.execute("UPDATE songs SET title = ''")
+    working = "SELECT EXISTS (SELECT FROM pg_stat_progress_vacuum WHERE relid = 'songs'::regclass)"
+    for _ in range(600):
+        if application.execute(working).fetchone() == (True,):
+            break
+        application.execute("SELECT pg_sleep(0.1)")
+    else:
+        pytest.fail("no autovacuum came")
+    with bound(connection, LockPolicy(timeout=0.3, deadline=20), connect(empty_database_url)):
+        execute_briefly(connection, ALTER)
+    assert "autovacuum: VACUUM" in caplog.text
+    assert "album" in columns(application)

@@ -140,12 +140,12 @@ def _visit(
 ) -> tuple[str | None, int, int]:
     """Visit the next batch; return its last key, its size, and the size of the next one."""
 
-    def attempt() -> tuple[str | None, int, int]:
+    def attempt(timeout: float) -> tuple[str | None, int, int]:
         nonlocal size
         started = time.monotonic()
         try:
             with transaction(connection):
-                _bound(connection, policy, throttle)
+                _bound(connection, timeout, throttle)
                 reached, count = _run_batch(connection, backfill, last, size)
             return reached, count, next_size(size, time.monotonic() - started)
         except (LockNotAvailable, DeadlockDetected, QueryCanceled) as error:
@@ -164,9 +164,9 @@ def _visit(
             log.info("a batch of %s took too long, trying %d rows", backfill.name, size)
 
 
-def _bound(connection: Connection, policy: LockPolicy, throttle: Throttle) -> None:
+def _bound(connection: Connection, timeout: float, throttle: Throttle) -> None:
     session = driver(connection)
-    session.execute(bounded(policy.timeout).encode())
+    session.execute(bounded(timeout).encode())
     session.execute(f"SET LOCAL statement_timeout = '{milliseconds(throttle.batch)}'".encode())
 
 

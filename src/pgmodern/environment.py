@@ -23,7 +23,7 @@ from pgmodern.engine import require_server, unavailable
 from pgmodern.errors import DatabaseUnavailable, MigrationError, PgmodernError, SettingsError
 from pgmodern.extensions import preflight
 from pgmodern.indexes import required_extensions
-from pgmodern.locks import LockPolicy, bound, bounded, bounds, driver, milliseconds, patiently
+from pgmodern.locks import LockPolicy, bound, bounded, driver, milliseconds, patiently
 from pgmodern.operations.created import RECORD
 from pgmodern.revisions import Direction, Kind, directives, kind
 from pgmodern.runner import alone
@@ -207,11 +207,10 @@ def _run_from_savepoint(
     connection: Connection, what: str, run: Callable[..., None], **kw: Any
 ) -> None:
     """Run a revision in a savepoint, so that one that cannot have a lock lets go of all it had."""
-    timeout = text(bounded(bounds(connection).policy.timeout))
 
-    def attempt() -> None:
+    def attempt(timeout: float) -> None:
         with connection.begin_nested():
-            connection.execute(timeout)
+            connection.execute(text(bounded(timeout)))
             run(**kw)
 
     patiently(connection, what, attempt)

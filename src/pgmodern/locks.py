@@ -24,6 +24,7 @@ Driver = psycopg.Connection[tuple[object, ...]]
 
 _SAY_AFTER = 2.0
 _SAY_EVERY = 10.0
+_MARGIN = 0.05
 _KEY = "pgmodern_bounds"
 
 
@@ -51,6 +52,7 @@ class Blocker:
     user: str
     query: str
     age: str
+    is_autovacuum: bool = False
 
     @property
     def name(self) -> str:
@@ -68,7 +70,8 @@ _BLOCKERS = """
            coalesce(activity.application_name, 'a prepared transaction') AS application,
            coalesce(activity.usename, 'unknown') AS user,
            coalesce(activity.query, 'see pg_prepared_xacts') AS query,
-           coalesce(date_trunc('second', now() - activity.xact_start)::text, 'some time') AS age
+           coalesce(date_trunc('second', now() - activity.xact_start)::text, 'some time') AS age,
+           coalesce(activity.backend_type = 'autovacuum worker', false) AS is_autovacuum
     FROM (SELECT DISTINCT unnest(pg_blocking_pids(%s)) AS pid) AS blocker
     LEFT JOIN pg_catalog.pg_stat_activity AS activity USING (pid)
     ORDER BY activity.xact_start
@@ -178,19 +181,23 @@ def named(found: list[Blocker]) -> str:
 
 
 def patiently(
-    connection: Connection, what: str, attempt: Callable[[], T], policy: LockPolicy | None = None
+    connection: Connection,
+    what: str,
+    attempt: Callable[[float], T],
+    policy: LockPolicy | None = None,
 ) -> T:
     """Return what the attempt returns, tried again whenever it could not have a lock.
 
-    The attempt undoes itself when it fails, so that nothing queues behind it during the pauses.
-    Raises MigrationError at the policy's deadline, naming who holds the lock.
+    The attempt is given the seconds to wait for a lock, and undoes itself when it fails, so that
+    nothing queues behind it during the pauses. Raises MigrationError at the policy's deadline,
+    naming who holds the lock.
     """
     policy = policy or bounds(connection).policy
-    started = time.monotonic()
+    started, timeout = time.monotonic(), policy.timeout
     for pause in pauses(policy):
         with watched(connection) as found:
             try:
-                return attempt()
+                return attempt(timeout)
             except (LockNotAvailable, DeadlockDetected, DBAPIError) as error:
                 if not _could_not_lock(error):
                     raise
@@ -203,8 +210,22 @@ def patiently(
                 "pg_terminate_backend) or wait for it, then run again.",
             ) from last
         log.info("%s waits for %s; again in %.1f s", what, named(found), pause)
+        if any(each.is_autovacuum for each in found):
+            timeout = max(policy.timeout, _until_autovacuum_yields(connection))
         time.sleep(pause)
     raise AssertionError("pauses never end")
+
+
+def _until_autovacuum_yields(connection: Connection) -> float:
+    """PostgreSQL cancels an autovacuum for whoever has waited for `deadlock_timeout`, not before.
+
+    See the manual, 24.1.6. A waiter that gives up earlier would try in vain until the deadline.
+    """
+    row = driver(connection).execute(
+        "SELECT extract(epoch FROM current_setting('deadlock_timeout')::interval)::float"
+    )
+    (seconds,) = row.fetchone() or (1.0,)
+    return float(str(seconds)) + _MARGIN
 
 
 def _could_not_lock(error: psycopg.Error | DBAPIError) -> bool:
@@ -220,11 +241,10 @@ def execute_briefly(
     Each try waits `policy.timeout` for a lock, so nothing queues behind us for longer than that.
     The connection must be in autocommit mode. Raises MigrationError at the deadline.
     """
-    policy = policy or bounds(connection).policy
 
-    def attempt() -> None:
+    def attempt(timeout: float) -> None:
         with transaction(connection), driver(connection).cursor() as cursor:
-            cursor.execute(bounded(policy.timeout).encode())
+            cursor.execute(bounded(timeout).encode())
             for statement in statements:
                 cursor.execute(statement.encode())
 

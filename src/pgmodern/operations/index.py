@@ -148,7 +148,7 @@ def create(operations: Operations, operation: CreateIndexOnline | ReplaceIndexOn
     with context.autocommit_block():
         if not context.as_sql:
             connection = operations.get_bind()
-            patiently(connection, f"the index {name}", lambda: _ensure(connection, name, named))
+            patiently(connection, f"the index {name}", lambda _: _ensure(connection, name, named))
         elif isinstance(operation, ReplaceIndexOnline):
             _write_replacement(operations, named(name), named(_spare(name)))
         else:
