@@ -375,6 +375,19 @@ def test_partitions_that_have_it_are_not_scanned_again(
     assert valid
 
 
+def test_a_partition_that_came_with_its_own_gets_no_second(
+    database: psycopg.Connection, apply: Apply
+) -> None:
+    partition(database)
+    apply(add("parted", "artists"))
+    database.execute("CREATE TABLE parted_9 (LIKE parted)")
+    database.execute(f"ALTER TABLE parted_9 ADD {definition().replace('fk', 'own', 1)}".encode())
+    database.execute("ALTER TABLE parted ATTACH PARTITION parted_9 FOR VALUES FROM (90) TO (99)")
+    there = everything(database)
+    apply(add("parted", "artists"))
+    assert everything(database) == there
+
+
 @pytest.mark.parametrize(
     ("source_schema", "referent_schema"), [(None, "Other %s"), ("Other %s", None), ("x", "Other:")]
 )

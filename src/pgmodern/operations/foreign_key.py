@@ -77,13 +77,14 @@ class ForeignKey:
 
     def _violating(self) -> str:
         local = list(map(quoted, self.local_cols))
-        # No column of the source may be taken for one of the referent.
+        # No column of the source may be taken for one of the referent. That there are as many of
+        # the one as of the other is the server's to say.
         remote = [quoted(f"pgmodern_{number}") for number in range(len(self.remote_cols))]
         renamed = ", ".join(
             f"{quoted(column)} AS {name}"
-            for column, name in zip(self.remote_cols, remote, strict=True)
+            for column, name in zip(self.remote_cols, remote, strict=False)
         )
-        equal = " AND ".join(f"{r} = {ours}" for r, ours in zip(remote, local, strict=True))
+        equal = " AND ".join(f"{r} = {ours}" for r, ours in zip(remote, local, strict=False))
         nulls = f"< {len(local)}" if _upper(self.match) == "FULL" else "= 0"
         return (
             f"num_nulls({', '.join(local)}) {nulls} AND NOT EXISTS (SELECT FROM "

@@ -14,7 +14,7 @@ from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import quoted
 from pgmodern.locks import driver, execute_briefly
 from pgmodern.operations.check_constraint import check
-from pgmodern.operations.constraint import Constraint, add, is_there, rendered, validate
+from pgmodern.operations.constraint import Constraint, add, is_there, rendered, script, validate
 from pgmodern.operations.literal import execute, string
 
 
@@ -113,7 +113,8 @@ def _set(operations: Operations, operation: SetNotNullOnline) -> None:
     context = operations.migration_context
     with context.autocommit_block():
         if context.as_sql:
-            execute(operations, _script(operation))
+            for statement in _script(operation):
+                execute(operations, statement)
         else:
             _set_online(operations.get_bind(), operation)
 
@@ -147,32 +148,15 @@ def _conclusion(operation: _NotNullOperation) -> tuple[str, str]:
     )
 
 
-def _script(operation: SetNotNullOnline) -> str:
-    table, constraint = operation.table, operation.check
-    add_it = f"ALTER TABLE {table} {constraint.addition}"
-    set_it, drop_it = _conclusion(operation)
-    return f"""DO $not_null$
-DECLARE
-    is_set boolean := ({operation.state("attnotnull")});
-    pending name := ({operation.state(_UNVALIDATED)});
-BEGIN
-    IF pending IS NULL AND is_set IS NOT TRUE THEN
-        pending := {string(constraint.name)};
-        IF NOT {operation.left_over} THEN
-            {add_it};
-            COMMIT;
-        END IF;
-    END IF;
-    IF pending IS NOT NULL THEN
-        EXECUTE {string(f"ALTER TABLE {table} VALIDATE CONSTRAINT ")} || quote_ident(pending);
-        COMMIT;
-    END IF;
-    IF {operation.left_over} OR is_set IS NOT TRUE THEN
-        {set_it};
-        {drop_it};
-    END IF;
-END
-$not_null$"""
+def _script(operation: SetNotNullOnline) -> tuple[str, ...]:
+    validation = string(f"ALTER TABLE {operation.table} VALIDATE CONSTRAINT ")
+    pending = operation.state(f"{validation} || quote_ident({_UNVALIDATED})")
+    nullable = f"{operation.state('attrelid::regclass')} AND NOT attnotnull"
+    return (
+        f"DO $pending$ BEGIN EXECUTE coalesce(({pending}), 'SELECT'); END $pending$",
+        script(nullable, operation.check),
+        *_conclusion(operation),
+    )
 
 
 def _drop(operations: Operations, operation: DropNotNullOnline) -> None:
