@@ -24,6 +24,7 @@ class AddCheckConstraintOnline(MigrateOperation):
     and writes go on, while the rows that are there are checked. One with the same definition that
     is there is validated, if it is not yet. Raises MigrationError when there is another of that
     name, or when rows violate it: they are named, and the constraint stays NOT VALID.
+    Manual: ALTER TABLE, notes.
     """
 
     def __init__(

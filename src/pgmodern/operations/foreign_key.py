@@ -102,6 +102,7 @@ class AddForeignKeyOnline(MigrateOperation):
     referent. One with the same definition that is there is validated, if it is not yet. Raises
     MigrationError when there is another of that name, or when rows have no referent: they are
     named, and the constraint stays NOT VALID.
+    Manual: ALTER TABLE, notes.
     """
 
     def __init__(self, key: ForeignKey) -> None:

@@ -63,6 +63,7 @@ class SetNotNullOnline(_NotNullOperation):
     reads and writes go on, while the rows that are there are checked; ACCESS EXCLUSIVE for an
     instant, to make the column NOT NULL, which the CHECK proves without a scan, and to drop the
     CHECK. Raises MigrationError when rows hold NULL: they are named, and the CHECK stays.
+    Manual: ALTER TABLE, notes.
     """
 
     @classmethod
