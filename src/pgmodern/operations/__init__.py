@@ -9,8 +9,12 @@ from functools import cache
 from pgmodern.operations import (
     adopt_table,
     backfill,
+    check_constraint,
+    constraint,
     extension,
+    foreign_key,
     index,
+    not_null,
     search_vector,
     text_search_configuration,
 )
@@ -26,5 +30,9 @@ def register() -> None:
         backfill,
         index,
         search_vector,
+        constraint,
+        check_constraint,
+        foreign_key,
+        not_null,
     ):
         module.register()

@@ -1,0 +1,276 @@
+"""`op.drop_constraint_online`, and what the operations that add constraints online share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from alembic.autogenerate import renderers
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations import MigrateOperation, Operations
+from psycopg.errors import IntegrityError
+from sqlalchemy import Connection
+
+from pgmodern.errors import MigrationError
+from pgmodern.indexes.catalogue import quoted
+from pgmodern.locks import bounded, bounds, driver, execute_briefly, patiently, transaction
+from pgmodern.operations.literal import execute, string
+
+_NAMED_ROWS = 5
+_DEFINITION = "regexp_replace(pg_get_constraintdef(oid), ' NOT VALID$', '')"
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A constraint that is to be added while its table is read and written.
+
+    `declared` is an SQL expression: the definition as the server deparses it. What it reads is
+    made by `preparation`, and goes with the transaction. `violating` is the condition on the rows
+    that violate the constraint, `values` are the columns that show why.
+    """
+
+    name: str
+    definition: str
+    declared: str
+    violating: str
+    values: tuple[str, ...] = ()
+    preparation: str = ""
+
+    @property
+    def clause(self) -> str:
+        """The clause of ALTER TABLE that adds it."""
+        return f"ADD CONSTRAINT {quoted(self.name)} {self.definition}"
+
+    @property
+    def addition(self) -> str:
+        """The clause that adds it for rows that are written from then on, without a scan."""
+        return f"{self.clause} NOT VALID"
+
+    @property
+    def validation(self) -> str:
+        """The clause of ALTER TABLE that checks the rows that are there."""
+        # SHARE UPDATE EXCLUSIVE, and ROW SHARE on a referenced table; nothing when it is valid
+        return f"VALIDATE CONSTRAINT {quoted(self.name)}"
+
+
+class DropConstraintOnline(MigrateOperation):
+    """Drop a constraint, if it is there.
+
+    ACCESS EXCLUSIVE for an instant, for a foreign key on the referenced table as well; no lock
+    when there is no such constraint. Of a foreign key whose addition to a partitioned table was
+    not finished, it drops what the partitions have of it.
+    """
+
+    def __init__(
+        self,
+        constraint_name: str,
+        table_name: str,
+        schema: str | None = None,
+        added_by: MigrateOperation | None = None,
+    ) -> None:
+        self.constraint_name = constraint_name
+        self.table_name = table_name
+        self.schema = schema
+        self.added_by = added_by
+
+    @classmethod
+    def drop_constraint_online(
+        cls,
+        operations: Operations,
+        constraint_name: str,
+        table_name: str,
+        *,
+        schema: str | None = None,
+    ) -> None:
+        """Drop a constraint, if it exists."""
+        operations.invoke(cls(constraint_name, table_name, schema))
+
+    def reverse(self) -> MigrateOperation:
+        """Return the operation that this one undoes; ValueError when it is not known."""
+        if self.added_by is None:
+            raise ValueError(f"What {self.constraint_name} was is not known.")
+        return self.added_by
+
+    def tables(self) -> str:
+        """The query for the tables to drop it from; a partition's goes with its parent's."""
+        table = string(quoted(self.table_name, self.schema))
+        return (
+            "SELECT conrelid::regclass FROM pg_catalog.pg_constraint "
+            f"WHERE conname = {string(self.constraint_name)}::name AND "
+            f"(conrelid = to_regclass({table}) OR contype = 'f' AND coninhcount = 0 AND "
+            f"conrelid IN (SELECT relid FROM pg_partition_tree(to_regclass({table}))))"
+        )
+
+
+def is_there(table: str, name: str) -> str:
+    """Return the condition on pg_constraint of being a (quoted) table's constraint."""
+    return f"conrelid = to_regclass({string(table)}) AND conname = {string(name)}::name"
+
+
+def add(connection: Connection, table: str, constraint: Constraint) -> None:
+    """Add a constraint NOT VALID, unless it is there, and validate it, unless it is valid.
+
+    Raises MigrationError when there is another of that name, or when rows violate it.
+    """
+    query = (
+        f"SELECT {_DEFINITION}, convalidated FROM pg_catalog.pg_constraint "
+        f"WHERE {is_there(table, constraint.name)}"
+    )
+    row = driver(connection).execute(query.encode()).fetchone()
+    if row is None:
+        execute_briefly(connection, f"ALTER TABLE {table} {constraint.addition}")
+    elif row[0] != (wanted := _declared(connection, table, constraint)):
+        raise MigrationError(
+            f"The constraint {constraint.name} of {table} is {row[0]}, not {wanted}.",
+            "Give one of the two another name, or drop that one in an earlier revision.",
+        )
+    if row is None or not row[1]:
+        validate(connection, table, constraint)
+
+
+def _declared(connection: Connection, table: str, constraint: Constraint) -> str:
+    def attempt() -> str:
+        with transaction(connection, roll_back=True), driver(connection).cursor() as cursor:
+            cursor.execute(bounded(bounds(connection).policy.timeout).encode())
+            if constraint.preparation:
+                cursor.execute(constraint.preparation.encode())
+            row = cursor.execute(f"SELECT {constraint.declared}".encode()).fetchone()
+            assert row is not None
+            return str(row[0])
+
+    return patiently(connection, f"read {table}", attempt)
+
+
+def validate(connection: Connection, table: str, constraint: Constraint) -> None:
+    """Check the rows that are there, or raise MigrationError that names those that violate it."""
+    try:
+        execute_briefly(connection, f"ALTER TABLE {table} {constraint.validation}")
+    except IntegrityError as error:
+        raise MigrationError(
+            f"{table} violates {constraint.name}, {constraint.definition}, in "
+            f"{_violating_rows(connection, table, constraint)}",
+            "The constraint stays, NOT VALID: every row that is written from now on has to meet "
+            "it, these too. Mend them, then run again.",
+        ) from error
+
+
+def _violating_rows(connection: Connection, table: str, constraint: Constraint) -> str:
+    """Name the first rows by their key, and by the values that show why."""
+    key = _primary_key(connection, table) or ("tableoid::regclass", "ctid")
+    columns = (*key, *constraint.values)
+    # ACCESS SHARE
+    query = (
+        f"SELECT {', '.join(f'quote_nullable({column})' for column in columns)} FROM {table} "
+        f"WHERE {constraint.violating} LIMIT {_NAMED_ROWS}"
+    )
+    rows = patiently(
+        connection, query, lambda: driver(connection).execute(query.encode()).fetchall()
+    )
+    if not rows:
+        return "a row that is mended by now"
+    number = f"{len(rows)} or more rows" if len(rows) == _NAMED_ROWS else f"{len(rows)} row(s)"
+    return f"{number}: {'; '.join(_named(key, constraint.values, row) for row in rows)}"
+
+
+def _named(key: Sequence[str], columns: Sequence[str], row: Sequence[object]) -> str:
+    why = f" with {_assigned(columns, row[len(key) :])}" if columns else ""
+    return _assigned(key, row[: len(key)]) + why
+
+
+def _assigned(columns: Sequence[str], values: Sequence[object]) -> str:
+    if len(columns) == 1:
+        return f"{columns[0]} = {values[0]}"
+    return f"({', '.join(columns)}) = ({', '.join(map(str, values))})"
+
+
+def _primary_key(connection: Connection, table: str) -> tuple[str, ...]:
+    rows = driver(connection).execute(
+        "SELECT quote_ident(attname) FROM pg_catalog.pg_constraint "
+        "CROSS JOIN unnest(conkey) WITH ORDINALITY AS key (attnum, place) "
+        "JOIN pg_catalog.pg_attribute USING (attnum) "
+        f"WHERE conrelid = to_regclass({string(table)}) AND contype = 'p' "
+        "AND attrelid = conrelid ORDER BY place".encode()
+    )
+    return tuple(str(name) for (name,) in rows)
+
+
+def script(tables: str, constraint: Constraint) -> str:
+    """Return a block that adds a constraint to the tables of a query, and validates it.
+
+    It commits after each statement that locks a table.
+    """
+    name = string(constraint.name)
+    return f"""DO $constraint$
+DECLARE
+    target regclass;
+    there text;
+    wanted text;
+BEGIN
+    FOR target IN {tables} LOOP
+        there := (SELECT {_DEFINITION} FROM pg_catalog.pg_constraint
+                  WHERE conrelid = target AND conname = {name}::name);
+        IF there IS NULL THEN
+            EXECUTE 'ALTER TABLE ' || target || {string(" " + constraint.addition)};
+        ELSE
+            {constraint.preparation}
+            wanted := {constraint.declared};
+            IF there <> wanted THEN
+                RAISE EXCEPTION 'constraint % of % is %, not %', {name}, target, there, wanted;
+            END IF;
+        END IF;
+        COMMIT;
+        EXECUTE 'ALTER TABLE ' || target || {string(" " + constraint.validation)};
+        COMMIT;
+    END LOOP;
+END
+$constraint$"""
+
+
+def rendered(context: AutogenContext, directive: str, *values: object, **options: object) -> str:
+    """Return a directive as a line of a revision, without the options that say nothing."""
+    given = [f"{name}={value!r}" for name, value in options.items() if value is not None]
+    arguments = ", ".join([*map(repr, values), *given])
+    return f"{context.opts['alembic_module_prefix']}{directive}({arguments})"
+
+
+def _drop(operations: Operations, operation: DropConstraintOnline) -> None:
+    context = operations.migration_context
+    clause = f"DROP CONSTRAINT IF EXISTS {quoted(operation.constraint_name)}"
+    with context.autocommit_block():
+        if context.as_sql:
+            execute(operations, _drop_script(operation.tables(), clause))
+            return
+        connection = operations.get_bind()
+        tables = driver(connection).execute(operation.tables().encode()).fetchall()
+        if tables:
+            # ACCESS EXCLUSIVE
+            execute_briefly(connection, *(f"ALTER TABLE {table} {clause}" for (table,) in tables))
+
+
+def _drop_script(tables: str, clause: str) -> str:
+    return f"""DO $drop$
+DECLARE
+    target regclass;
+BEGIN
+    FOR target IN {tables} LOOP
+        EXECUTE 'ALTER TABLE ' || target || {string(" " + clause)};
+    END LOOP;
+END
+$drop$"""
+
+
+def _render_drop(context: AutogenContext, operation: DropConstraintOnline) -> str:
+    return rendered(
+        context,
+        "drop_constraint_online",
+        operation.constraint_name,
+        operation.table_name,
+        schema=operation.schema,
+    )
+
+
+def register() -> None:
+    """Add the directive to `op`, and its renderer to autogenerate."""
+    Operations.register_operation("drop_constraint_online")(DropConstraintOnline)
+    Operations.implementation_for(DropConstraintOnline)(_drop)
+    renderers.dispatch_for(DropConstraintOnline)(_render_drop)
