@@ -11,8 +11,12 @@ from pgmodern import Throttle
 from pgmodern.backfill import Backfill
 from pgmodern.operations.adopt_table import AdoptTable, ReleaseTable
 from pgmodern.operations.backfill import BackfillOnline
+from pgmodern.operations.check_constraint import AddCheckConstraintOnline
+from pgmodern.operations.constraint import DropConstraintOnline
 from pgmodern.operations.extension import CreateExtension, DropExtension
+from pgmodern.operations.foreign_key import AddForeignKeyOnline, ForeignKey
 from pgmodern.operations.index import CreateIndexOnline, DropIndexOnline, ReplaceIndexOnline
+from pgmodern.operations.not_null import SetNotNullOnline
 from pgmodern.operations.search_vector import AddSearchVectorOnline, DropSearchVectorOnline
 from pgmodern.operations.text_search_configuration import (
     CreateTextSearchConfiguration,
@@ -31,6 +35,11 @@ REVERSIBLE: list[Any] = [
     ReplaceIndexOnline(INDEX, OTHER),
     AddSearchVectorOnline(ODD, "words", {"a": "A", "b": "D"}, "x.y", "id", "uuid", "music", "ix"),
     CreateTextSearchConfiguration(ODD, "pg_catalog.french", "pg_catalog.french_stem"),
+    AddCheckConstraintOnline(ODD, "songs", "title <> '%s'", "music"),
+    AddForeignKeyOnline(
+        ForeignKey(ODD, "songs", "artists", ["a"], ["b"], ondelete="SET NULL", source_schema="m")
+    ),
+    SetNotNullOnline("songs", ODD, "music"),
 ]
 UNKNOWN: list[Any] = [
     ReleaseTable(ODD),
@@ -38,6 +47,7 @@ UNKNOWN: list[Any] = [
     ReplaceIndexOnline(INDEX),
     DropSearchVectorOnline(ODD, "words"),
     DropTextSearchConfiguration(ODD),
+    DropConstraintOnline(ODD, "songs"),
 ]
 BACKFILL = Backfill(ODD, "songs", "id", "uuid", "UPDATE songs SET a = '%s' WHERE {range}", "music")
 ALL = [

@@ -11,10 +11,10 @@ from pgmodern.operations.constraint import (
     Constraint,
     DropConstraintOnline,
     add,
-    rendered,
     script,
 )
 from pgmodern.operations.literal import execute, string
+from pgmodern.operations.rendering import call
 
 
 class AddCheckConstraintOnline(MigrateOperation):
@@ -82,7 +82,7 @@ def _add(operations: Operations, operation: AddCheckConstraintOnline) -> None:
 
 
 def _render(context: AutogenContext, operation: AddCheckConstraintOnline) -> str:
-    return rendered(
+    return call(
         context,
         "add_check_constraint_online",
         operation.constraint_name,

@@ -13,8 +13,9 @@ from sqlalchemy import Connection
 
 from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import quoted
-from pgmodern.locks import bounded, bounds, driver, execute_briefly, patiently, transaction
+from pgmodern.locks import bounded, driver, execute_briefly, patiently, transaction
 from pgmodern.operations.literal import execute, string
+from pgmodern.operations.rendering import call
 
 _NAMED_ROWS = 5
 _DEFINITION = "regexp_replace(pg_get_constraintdef(oid), ' NOT VALID$', '')"
@@ -66,12 +67,12 @@ class DropConstraintOnline(MigrateOperation):
         constraint_name: str,
         table_name: str,
         schema: str | None = None,
-        added_by: MigrateOperation | None = None,
+        dropped: MigrateOperation | None = None,
     ) -> None:
         self.constraint_name = constraint_name
         self.table_name = table_name
         self.schema = schema
-        self.added_by = added_by
+        self.dropped = dropped
 
     @classmethod
     def drop_constraint_online(
@@ -87,9 +88,9 @@ class DropConstraintOnline(MigrateOperation):
 
     def reverse(self) -> MigrateOperation:
         """Return the operation that this one undoes; ValueError when it is not known."""
-        if self.added_by is None:
+        if self.dropped is None:
             raise ValueError(f"What {self.constraint_name} was is not known.")
-        return self.added_by
+        return self.dropped
 
     def tables(self) -> str:
         """The query for the tables to drop it from; a partition's goes with its parent's."""
@@ -129,9 +130,9 @@ def add(connection: Connection, table: str, constraint: Constraint) -> None:
 
 
 def _declared(connection: Connection, table: str, constraint: Constraint) -> str:
-    def attempt() -> str:
+    def attempt(timeout: float) -> str:
         with transaction(connection, roll_back=True), driver(connection).cursor() as cursor:
-            cursor.execute(bounded(bounds(connection).policy.timeout).encode())
+            cursor.execute(bounded(timeout).encode())
             if constraint.preparation:
                 cursor.execute(constraint.preparation.encode())
             row = cursor.execute(f"SELECT {constraint.declared}".encode()).fetchone()
@@ -164,7 +165,7 @@ def _violating_rows(connection: Connection, table: str, constraint: Constraint) 
         f"WHERE {constraint.violating} LIMIT {_NAMED_ROWS}"
     )
     rows = patiently(
-        connection, query, lambda: driver(connection).execute(query.encode()).fetchall()
+        connection, query, lambda _: driver(connection).execute(query.encode()).fetchall()
     )
     if not rows:
         return "a row that is mended by now"
@@ -226,13 +227,6 @@ END
 $constraint$"""
 
 
-def rendered(context: AutogenContext, directive: str, *values: object, **options: object) -> str:
-    """Return a directive as a line of a revision, without the options that say nothing."""
-    given = [f"{name}={value!r}" for name, value in options.items() if value is not None]
-    arguments = ", ".join([*map(repr, values), *given])
-    return f"{context.opts['alembic_module_prefix']}{directive}({arguments})"
-
-
 def _drop(operations: Operations, operation: DropConstraintOnline) -> None:
     context = operations.migration_context
     clause = f"DROP CONSTRAINT IF EXISTS {quoted(operation.constraint_name)}"
@@ -260,7 +254,7 @@ $drop$"""
 
 
 def _render_drop(context: AutogenContext, operation: DropConstraintOnline) -> str:
-    return rendered(
+    return call(
         context,
         "drop_constraint_online",
         operation.constraint_name,

@@ -17,10 +17,10 @@ from pgmodern.operations.constraint import (
     DropConstraintOnline,
     add,
     is_there,
-    rendered,
     script,
 )
 from pgmodern.operations.literal import execute, string
+from pgmodern.operations.rendering import call
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,7 @@ def _run(
 def _render(context: AutogenContext, operation: AddForeignKeyOnline) -> str:
     given = {field.name: getattr(operation.key, field.name) for field in fields(operation.key)}
     required = [given.pop(name) for name in list(given)[:5]]
-    return rendered(context, "add_foreign_key_online", *required, **given)
+    return call(context, "add_foreign_key_online", *required, **given)
 
 
 def register() -> None:

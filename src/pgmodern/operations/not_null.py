@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 
 from alembic.autogenerate import renderers
@@ -14,8 +13,10 @@ from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import quoted
 from pgmodern.locks import driver, execute_briefly
 from pgmodern.operations.check_constraint import check
-from pgmodern.operations.constraint import Constraint, add, is_there, rendered, script, validate
+from pgmodern.operations.constraint import Constraint, add, is_there, script, validate
 from pgmodern.operations.literal import execute, string
+from pgmodern.operations.names import derived
+from pgmodern.operations.rendering import call
 
 
 class _NotNullOperation(MigrateOperation):
@@ -37,8 +38,7 @@ class _NotNullOperation(MigrateOperation):
     @property
     def check(self) -> Constraint:
         """The CHECK that proves that no row holds NULL, for as long as that is needed."""
-        digest = hashlib.sha256(self.column_name.encode()).hexdigest()[:16]
-        name = f"pgmodern_not_null_{digest}"
+        name = derived("pgmodern_not_null", "", self.column_name)
         return check(name, self.table_name, f"{self.column} IS NOT NULL", self.schema)
 
     @property
@@ -185,7 +185,7 @@ def _render_drop(context: AutogenContext, operation: DropNotNullOnline) -> str:
 
 
 def _render(context: AutogenContext, directive: str, operation: _NotNullOperation) -> str:
-    return rendered(
+    return call(
         context, directive, operation.table_name, operation.column_name, schema=operation.schema
     )
 
