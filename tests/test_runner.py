@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from pgmodern import runner
 from pgmodern.errors import DatabaseUnavailable
-from pgmodern.runner import alone, holder
+from pgmodern.runner import alone, holder, require_alone
 
 Connect = Callable[[URL], psycopg.Connection]
 StartAlembic = Callable[..., subprocess.Popen[str]]
@@ -86,6 +86,27 @@ def test_an_application_s_own_advisory_locks_are_in_nobody_s_way(
         found = holder(connection)
         assert found is not None
         assert found.pid == connection.info.backend_pid
+
+
+def test_a_lost_lock_ends_the_run(
+    engine: Engine, empty_database_url: URL, connect: Connect
+) -> None:
+    with alone(engine) as runner:
+        require_alone(runner)
+        pid = runner.info.backend_pid
+        connect(empty_database_url).execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        with pytest.raises(DatabaseUnavailable, match="other migrations"):
+            require_alone(runner)
+
+
+def test_it_outlives_an_idle_session_timeout(empty_database_url: URL, connect: Connect) -> None:
+    name = f'"{empty_database_url.database}"'
+    connect(empty_database_url).execute(
+        f"ALTER DATABASE {name} SET idle_session_timeout = '100ms'".encode()
+    )
+    with alone(create_engine(empty_database_url, poolclass=NullPool)) as runner:
+        time.sleep(0.4)
+        require_alone(runner)
 
 
 def test_a_server_that_is_away_is_said() -> None:

@@ -1,10 +1,9 @@
 """`run()` is the whole of a user's env.py: connection, preflight, bounded waiting, offline SQL."""
 
-import inspect
 import logging.config
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial, update_wrapper
@@ -12,7 +11,7 @@ from typing import Any
 
 import psycopg
 from alembic import context
-from alembic.runtime.migration import MigrationContext, MigrationStep, RevisionStep
+from alembic.runtime.migration import MigrationContext, MigrationStep
 from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, text
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.pool import NullPool
@@ -23,13 +22,10 @@ from pgmodern.engine import require_server, unavailable
 from pgmodern.errors import DatabaseUnavailable, MigrationError, PgmodernError, SettingsError
 from pgmodern.extensions import preflight
 from pgmodern.indexes import required_extensions
-from pgmodern.locks import LockPolicy, bound, bounded, driver, milliseconds, patiently
+from pgmodern.locks import Driver, LockPolicy, bound, bounded, driver, milliseconds, patiently
 from pgmodern.operations.created import RECORD
-from pgmodern.revisions import Direction, Kind, directives, kind
-from pgmodern.runner import alone
-
-Heads = tuple[str, ...]
-Steps = Callable[[Heads, MigrationContext], Iterable[MigrationStep]]
+from pgmodern.revisions import Heads, Steps, plan
+from pgmodern.runner import alone, require_alone
 
 # Of the migration's own session: no default of the database or the role may end a long build, and
 # a killed client must not leave its statement waiting for a lock.
@@ -98,25 +94,25 @@ def _run_offline(target_metadata: MetaData | Sequence[MetaData]) -> None:
 def _run_online(
     connection: Connection, target_metadata: MetaData | Sequence[MetaData], policy: LockPolicy
 ) -> None:
-    options: dict[str, Any] = {
+    ours: dict[str, Any] = {
         "connection": connection,
         "target_metadata": target_metadata,
         "transaction_per_migration": True,
         "include_name": is_application_s,
     }
-    context.configure(**options)
-    plan = context.get_context().opts
-    if "destination_rev" not in plan:  # current, check, revision: nothing is changed
+    context.configure(**ours)
+    options = context.get_context().opts
+    if "destination_rev" not in options:  # current, check, revision: nothing is changed
         _run_migrations()
         return
     _require_direct(connection)
     if _is_dry_run():
-        context.configure(**options, fn=partial(_show_plan, plan["fn"]))
+        context.configure(**ours, fn=partial(_show_plan, options["fn"]))
         _run_migrations()
         return
     with alone(connection.engine) as observer, bound(connection, policy, observer) as held:
         _check_before_upgrade(connection, target_metadata)
-        context.configure(**options, fn=partial(_bounded_steps, plan["fn"], connection))
+        context.configure(**ours, fn=partial(_bounded_steps, options["fn"], connection, observer))
         _run_migrations()
         for name, seconds in held.waited.items():
             log.info("waited %.1f s in all for %s", seconds, name)
@@ -166,41 +162,30 @@ def _run_migrations() -> None:
         raise
 
 
-def _steps(fn: Steps, heads: Heads, migration: MigrationContext) -> list[tuple[Any, Kind]]:
-    """Return the steps, each with its kind; a mixed one is refused before anything has run."""
-    steps = list(fn(heads, migration))
-    return [(step, _kind(step)) for step in steps]
-
-
-def _kind(step: MigrationStep) -> Kind:
-    if not isinstance(step, RevisionStep):  # a stamp
-        return "transactional"
-    return kind(step.revision.module, "upgrade" if step.is_upgrade else "downgrade")
-
-
-def _show_plan(fn: Steps, heads: Heads, migration: MigrationContext) -> list[MigrationStep]:
+def _show_plan(steps: Steps, heads: Heads, migration: MigrationContext) -> list[MigrationStep]:
     """Print what would be done, and return nothing to do."""
-    for step, how in _steps(fn, heads, migration):
-        context.config.print_stdout("%s  (%s)", step.short_log, how)
-        if isinstance(step, RevisionStep):
-            direction: Direction = "upgrade" if step.is_upgrade else "downgrade"
-            for call in directives(inspect.getsource(step.revision.module), direction):
-                context.config.print_stdout("    op.%s, line %d", call.directive, call.line)
+    for planned in plan(steps, heads, migration):
+        for line in planned.lines():
+            context.config.print_stdout("%s", line)
     return []
 
 
 def _bounded_steps(
-    fn: Steps, connection: Connection, heads: Heads, migration: MigrationContext
+    steps: Steps,
+    connection: Connection,
+    runner: Driver,
+    heads: Heads,
+    migration: MigrationContext,
 ) -> list[MigrationStep]:
     """Return the steps, made to wait for locks by the policy and to say how long they took."""
-    steps = _steps(fn, heads, migration)
-    for step, how in steps:
-        named = run = step.migration_fn
-        if how == "transactional":
+    planned = plan(steps, heads, migration)
+    for each in planned:
+        step, run = each.step, each.step.migration_fn
+        if each.kind == "transactional":
             run = partial(_run_from_savepoint, connection, step.short_log, run)
-        # Alembic asks a step's function for its name.
-        step.migration_fn = update_wrapper(partial(_run_timed, step.short_log, run), named)
-    return [step for step, _ in steps]
+        run = partial(_run_timed, runner, step.short_log, run)
+        step.migration_fn = update_wrapper(run, step.migration_fn)  # Alembic asks for its name
+    return [each.step for each in planned]
 
 
 def _run_from_savepoint(
@@ -216,7 +201,8 @@ def _run_from_savepoint(
     patiently(connection, what, attempt)
 
 
-def _run_timed(what: str, run: Callable[..., None], **kw: Any) -> None:
+def _run_timed(runner: Driver, what: str, run: Callable[..., None], **kw: Any) -> None:
+    require_alone(runner)
     started = time.monotonic()
     run(**kw)
     log.info("%s: %.1f s", what, time.monotonic() - started)

@@ -2,12 +2,17 @@
 
 import ast
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
+
+from alembic.runtime.migration import MigrationContext, MigrationStep, RevisionStep
 
 from pgmodern.errors import MigrationError
+
+Heads = tuple[str, ...]
+Steps = Callable[[Heads, MigrationContext], Iterable[MigrationStep]]
 
 Kind = Literal["transactional", "online", "by hand"]
 Direction = Literal["upgrade", "downgrade"]
@@ -27,6 +32,41 @@ class Call:
     def online(self) -> bool:
         """Whether the directive runs outside a transaction."""
         return self.directive.endswith("_online")
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One step of a run, how it runs, and what it calls."""
+
+    step: Any
+    kind: Kind
+    calls: tuple[Call, ...]
+
+    def lines(self) -> Iterator[str]:
+        """Yield what a dry run shows of it."""
+        yield f"{self.step.short_log}  ({self.kind})"
+        for call in self.calls:
+            yield f"    op.{call.directive}, line {call.line}"
+
+
+def plan(steps: Steps, heads: Heads, migration: MigrationContext) -> list[Planned]:
+    """Return what a run would do from these heads, before any of it has run.
+
+    Raises MigrationError for a mixed revision, as `kind` does.
+    """
+    return [_planned(step) for step in steps(heads, migration)]
+
+
+def _planned(step: MigrationStep) -> Planned:
+    if not isinstance(step, RevisionStep):  # a stamp
+        return Planned(step, "transactional", ())
+    module, direction = step.revision.module, _direction(step)
+    calls = tuple(directives(inspect.getsource(module), direction))
+    return Planned(step, kind(module, direction), calls)
+
+
+def _direction(step: RevisionStep) -> Direction:
+    return "upgrade" if step.is_upgrade else "downgrade"
 
 
 def kind(module: ModuleType, direction: Direction) -> Kind:

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from pgmodern.engine import unavailable
+from pgmodern.errors import DatabaseUnavailable
 from pgmodern.locks import Driver
 
 log = logging.getLogger("pgmodern")
@@ -59,11 +60,23 @@ def alone(engine: Engine) -> Iterator[Driver]:
         assert isinstance(connection, psycopg.Connection)
         connection.autocommit = True
         connection.execute("SET application_name = 'pgmodern runner'")
+        connection.execute("SET idle_session_timeout = 0")  # or it would end, and the lock with it
         _wait(connection)
         yield connection
     finally:
         pooled.invalidate()
         pool.dispose()
+
+
+def require_alone(connection: Driver) -> None:
+    """Raise DatabaseUnavailable when the connection, and the lock with it, is lost."""
+    try:
+        connection.execute("SELECT")
+    except psycopg.Error as error:
+        raise DatabaseUnavailable(
+            f"The connection that keeps other migrations waiting was lost: {error}",
+            "Run again: what was finished stays, the rest is taken up where it stopped.",
+        ) from error
 
 
 def _wait(connection: Driver) -> None:
