@@ -11,6 +11,7 @@ from pgmodern.operations import (
     backfill,
     extension,
     index,
+    partition_table,
     search_vector,
     text_search_configuration,
 )
@@ -26,5 +27,6 @@ def register() -> None:
         backfill,
         index,
         search_vector,
+        partition_table,
     ):
         module.register()
