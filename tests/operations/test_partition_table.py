@@ -1,5 +1,6 @@
 """`op.partition_table_online` and its reverse: a table becomes its own first partition."""
 
+import random
 import subprocess
 import threading
 import time
@@ -12,6 +13,9 @@ import pytest
 from sqlalchemy import URL
 
 from pgmodern.errors import MigrationError
+from pgmodern.indexes.catalogue import quoted
+from pgmodern.locks import LockPolicy, bound
+from pgmodern.operations.partitions import Table
 
 Step = Callable[[Any], object]
 Apply = Callable[[Step], None]
@@ -101,10 +105,775 @@ def one(database: psycopg.Connection, query: str) -> Any:
     return row[0]
 
 
-def test_smoke(plays: psycopg.Connection, empty_database_url: URL, apply: Apply, dump: Dump) -> None:
-    before = dump(empty_database_url)
+def parts(database: psycopg.Connection, table: str = "plays") -> list[tuple[Any, ...]]:
+    """Return a table's partitions and their bounds; none for an ordinary table."""
+    return database.execute(
+        "SELECT relname::text, pg_get_expr(relpartbound, oid) FROM pg_inherits "
+        "JOIN pg_class ON oid = inhrelid WHERE inhparent = to_regclass(%s) ORDER BY relname",
+        [table],
+    ).fetchall()
+
+
+def checks(database: psycopg.Connection) -> int:
+    """Return how many CHECK constraints of ours there are."""
+    return int(one(database, "SELECT count(*) FROM pg_constraint WHERE conname LIKE 'pgmodern%'"))
+
+
+def digest(database: psycopg.Connection, table: str = "plays") -> Any:
+    """Return what the rows of a table are, in whatever order."""
+    return one(database, f"SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {table} AS t")
+
+
+def test_it_comes_goes_without_remains_and_comes_again(
+    plays: psycopg.Connection, empty_database_url: URL, apply: Apply, dump: Dump
+) -> None:
+    before, rows = dump(empty_database_url), digest(plays)
+    for _ in range(2):
+        apply(partition)
+        divided = dump(empty_database_url)
+        apply(partition)
+        assert dump(empty_database_url) == divided
+        assert len(parts(plays)) == 4
+        assert digest(plays) == rows
+        apply(unpartition)
+        assert dump(empty_database_url) == before
+        apply(unpartition)
+        assert dump(empty_database_url) == before
+        assert digest(plays) == rows
+
+
+def test_not_a_row_is_copied_and_no_scan_is_under_a_lock(plays: psycopg.Connection) -> None:
+    table = Table("plays", None, "at", "1 month", 3)
+    said: list[str] = []
+    plays.add_notice_handler(lambda notice: said.append(str(notice.message_primary)))
+    files = "SELECT pg_relation_filenode('{}')"
+    before = one(plays, files.format("plays"))
+    for block in (table.announce, table.validate):
+        plays.execute(block(1).encode())
+    plays.execute("SET client_min_messages = debug1")
+    plays.execute(table.swap(1).encode())
+    first = parts(plays)[-1][0]
+    assert one(plays, files.format(first)) == before
+    assert f'partition constraint for table "{first}" is implied by existing constraints' in said
+    assert f'verifying table "{first}"' not in said
+    # The new partitions are empty; the first one's foreign key is taken as it is.
+    assert said.count('validating foreign key constraint "listens"') == 3
+
+
+def test_everything_keeps_its_name(plays: psycopg.Connection, apply: Apply, reader: str) -> None:
+    query = f"""
+        SELECT 'index', relname::text, obj_description(oid, 'pg_class')
+        FROM pg_index JOIN pg_class ON oid = indexrelid WHERE indrelid = 'plays'::regclass
+        UNION ALL
+        SELECT contype::text, conname, pg_get_constraintdef(oid) ||
+            coalesce(obj_description(oid, 'pg_constraint'), '')
+        FROM pg_constraint WHERE conrelid = 'plays'::regclass
+        UNION ALL
+        SELECT tgenabled::text, pg_get_triggerdef(oid), obj_description(oid, 'pg_trigger')
+        FROM pg_trigger WHERE tgrelid = 'plays'::regclass AND NOT tgisinternal
+        UNION ALL
+        SELECT attname, concat_ws(' ', format_type(atttypid, atttypmod), attidentity, attgenerated,
+                attnotnull, attstorage, attoptions, to_jsonb(a) ->> 'attstattarget', attacl),
+            col_description(attrelid, attnum) FROM pg_attribute AS a
+            WHERE attrelid = 'plays'::regclass AND attnum > 0 AND NOT attisdropped
+        UNION ALL
+        SELECT pg_get_statisticsobjdef(oid), stxname, '' FROM pg_statistic_ext
+            WHERE stxrelid = 'plays'::regclass
+        UNION ALL
+        SELECT 'table', obj_description(oid, 'pg_class'),
+            concat(relacl, has_table_privilege('{reader}', oid, 'INSERT'))
+            FROM pg_class WHERE relname = 'plays'
+        UNION ALL
+        SELECT 'sequence', own, concat(has_sequence_privilege('{reader}', own, 'USAGE'),
+            has_sequence_privilege('{reader}', own, 'UPDATE'))
+            FROM unnest(ARRAY['id', 'number']) AS c, pg_get_serial_sequence('plays', c) AS own
+        ORDER BY 1, 2, 3"""
+    before = plays.execute(query.encode()).fetchall()
     apply(partition)
+    assert plays.execute(query.encode()).fetchall() == before
+
+
+def test_sequences_go_on_and_rows_find_their_partition(
+    plays: psycopg.Connection, apply: Apply
+) -> None:
+    insert = (
+        "INSERT INTO plays (listener, title, at) VALUES (1, 'a', now()), "
+        "(2, 'b', now() + interval '50 days') RETURNING id, number, tableoid::regclass::text"
+    )
     apply(partition)
+    names = [name for name, _ in parts(plays)]
+    now, later = plays.execute(insert.encode()).fetchall()
+    assert now == (5 + 3 * 500, 501, names[-1])
+    assert later[:2] == (5 + 3 * 501, 502)
+    assert later[2] in names[:-1]
+    assert plays.execute("SELECT what, count(*) FROM log GROUP BY 1 ORDER BY 1").fetchall() == [
+        ("After each", 2),
+        ("before_each", 2),
+        ("in_all", 1),
+    ]
+    plays.execute("DELETE FROM plays WHERE at > now() + interval '20 days'")
     apply(unpartition)
+    (row, _) = plays.execute(insert.encode()).fetchall()
+    assert row == (5 + 3 * 502, 503, "plays")
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        plays.execute("INSERT INTO plays (listener) VALUES (99)")
+
+
+def test_foreign_keys_of_every_partition_hold(plays: psycopg.Connection, apply: Apply) -> None:
+    apply(partition)
+    for at in ("now()", "now() + interval '50 days'"):
+        with pytest.raises(psycopg.errors.ForeignKeyViolation):
+            plays.execute(f"INSERT INTO plays (listener, at) VALUES (99, {at})".encode())
+        plays.execute(f"INSERT INTO plays (listener, at) VALUES (1, {at})".encode())
+    plays.execute("DELETE FROM listeners WHERE id = 1")
+    assert one(plays, "SELECT count(*) FROM plays WHERE listener = 1") == 0
+
+
+def test_killed_anywhere_it_is_finished_by_the_next(
+    plays: psycopg.Connection,
+    empty_database_url: URL,
+    apply: Apply,
+    apply_killed: Callable[[Step], Iterator[int]],
+    dump: Dump,
+) -> None:
+    before, rows = dump(empty_database_url), digest(plays)
+    apply(partition)
+    divided, killed = dump(empty_database_url), 0
+    apply(unpartition)
+    for killed in apply_killed(partition):
+        assert dump(empty_database_url) == divided, f"killed before statement {killed}"
+        assert digest(plays) == rows
+        apply(unpartition)
+        assert dump(empty_database_url) == before, f"killed before statement {killed}"
+    assert killed >= 4
+
+
+def test_killed_anywhere_it_is_one_table_after_the_next(
+    plays: psycopg.Connection,
+    empty_database_url: URL,
+    apply: Apply,
+    apply_killed: Callable[[Step], Iterator[int]],
+    dump: Dump,
+) -> None:
+    before, rows, killed = dump(empty_database_url), digest(plays), 0
+    apply(partition)
+    for killed in apply_killed(unpartition):
+        assert dump(empty_database_url) == before, f"killed before statement {killed}"
+        assert digest(plays) == rows
+        apply(partition)
+    assert killed >= 1
+
+
+def test_given_up_midway_it_is_undone_by_its_reverse(
+    plays: psycopg.Connection, empty_database_url: URL, apply: Apply, dump: Dump
+) -> None:
+    before = dump(empty_database_url)
+    plays.execute(Table("plays", None, "at", "1 month", 3).announce(1).encode())
+    assert checks(plays) == 1
     apply(unpartition)
     assert dump(empty_database_url) == before
+
+
+def test_the_script_does_the_same(
+    plays: psycopg.Connection,
+    empty_database_url: URL,
+    apply: Apply,
+    script: Callable[[Step], str],
+    psql: Psql,
+    dump: Dump,
+) -> None:
+    before = dump(empty_database_url)
+    apply(partition)
+    divided = dump(empty_database_url)
+    apply(unpartition)
+    for step, after in ((partition, divided), (unpartition, before)):
+        for _ in range(2):
+            done = psql(empty_database_url, script(step))
+            assert done.returncode == 0, done.stderr
+            assert dump(empty_database_url) == after
+
+
+def test_a_script_that_is_refused_says_why(
+    plays: psycopg.Connection, empty_database_url: URL, script: Callable[[Step], str], psql: Psql
+) -> None:
+    plays.execute("CREATE VIEW seen AS SELECT * FROM plays")
+    done = psql(empty_database_url, script(partition))
+    assert done.returncode != 0
+    assert "it is used by" in done.stderr
+    assert "HINT:" in done.stderr
+    assert parts(plays) == []
+
+
+REFUSED = [
+    ("ALTER TABLE plays ADD UNIQUE (id)", "plays_id_key"),
+    ("CREATE UNIQUE INDEX ix ON plays (number) INCLUDE (at)", "unique index ix"),
+    ("CREATE UNIQUE INDEX ix ON plays ((at AT TIME ZONE 'UTC'))", "unique index ix"),
+    (
+        "CREATE TABLE points (id bigint, at timestamptz, CONSTRAINT fk FOREIGN KEY (id, at) "
+        "REFERENCES plays)",
+        "constraint fk on table public.points",
+    ),
+    (
+        "ALTER TABLE plays ADD UNIQUE (at, id), ADD COLUMN a timestamptz, ADD COLUMN b bigint, "
+        "ADD CONSTRAINT self FOREIGN KEY (a, b) REFERENCES plays (at, id)",
+        "constraint self",
+    ),
+    ('ALTER TABLE plays DROP CONSTRAINT "The key", ALTER at DROP NOT NULL', "may be null"),
+    (
+        "ALTER TABLE plays ADD CONSTRAINT ex EXCLUDE USING gist (tstzrange(at, at) WITH &&)",
+        "exclusion",
+    ),
+    ("CREATE TABLE child () INHERITS (plays)", "ordinary"),
+    ("CREATE VIEW seen AS SELECT id FROM plays", "view public.seen"),
+    ("CREATE MATERIALIZED VIEW seen AS SELECT id FROM plays", "seen"),
+    ("CREATE RULE r AS ON DELETE TO plays DO ALSO NOTHING", "rule r"),
+    ("CREATE FUNCTION f(plays) RETURNS int LANGUAGE sql AS 'SELECT 1'", "function public.f("),
+    (
+        "CREATE FUNCTION f() RETURNS bigint BEGIN ATOMIC SELECT max(id) FROM plays; END",
+        "function public.f(",
+    ),
+    ("CREATE TABLE t (a plays[])", "column a of table public.t"),
+    ("CREATE POLICY p ON plays", "policy p"),
+    ("ALTER TABLE plays ENABLE ROW LEVEL SECURITY", "row level security"),
+    ("CREATE PUBLICATION p FOR TABLE plays", "publication"),
+    ("CREATE PUBLICATION p FOR ALL TABLES", "publication p"),
+    ("ALTER TABLE plays REPLICA IDENTITY FULL", "replica identity"),
+    ("ALTER TABLE plays ADD CONSTRAINT c CHECK (id > 0) NOT VALID", "constraint c is not valid"),
+    ("ALTER TABLE plays ADD CONSTRAINT c CHECK (id > 0) NO INHERIT", "constraint c is NO INHERIT"),
+    (
+        "CREATE TRIGGER t AFTER UPDATE ON plays REFERENCING NEW TABLE AS n FOR EACH ROW "
+        "EXECUTE FUNCTION heard()",
+        "trigger t",
+    ),
+    ("ALTER TABLE plays SET UNLOGGED", "ordinary, logged"),
+    ("DROP TABLE plays", "no table"),
+    ("ALTER TABLE plays RENAME at TO heard_at", "no column at"),
+    (
+        'ALTER TABLE plays DROP CONSTRAINT "The key", DROP CONSTRAINT once; '
+        'DROP INDEX "Odd "" one"; ALTER TABLE plays ALTER at DROP DEFAULT, '
+        "ALTER at TYPE text",
+        "no column at of a type",
+    ),
+]
+
+
+@pytest.mark.parametrize(("obstacle", "named"), REFUSED, ids=[one[1] for one in REFUSED])
+def test_what_it_could_not_keep_is_refused_with_its_reason(
+    plays: psycopg.Connection,
+    empty_database_url: URL,
+    apply: Apply,
+    dump: Dump,
+    obstacle: str,
+    named: str,
+) -> None:
+    plays.execute(obstacle.encode())
+    before = dump(empty_database_url)
+    with pytest.raises(MigrationError) as refused:
+        apply(partition)
+    assert named in refused.value.cause
+    assert dump(empty_database_url) == before
+
+
+def test_what_is_no_interval_of_the_column_is_refused(
+    plays: psycopg.Connection, apply: Apply
+) -> None:
+    plays.execute("CREATE TABLE days (day date NOT NULL, id int NOT NULL)")
+    wrong: list[tuple[str, str, str | int]] = [
+        ("plays", "at", 5),
+        ("plays", "at", "-1 day"),
+        ("plays", "at", "1 month 3 days"),
+        ("plays", "at", "often"),
+        ("days", "day", "6 hours"),
+        ("days", "id", "1 month"),
+        ("days", "id", 0),
+    ]
+    for table, column, interval in wrong:
+
+        def step(op: Any, table: str = table, column: str = column, by: Any = interval) -> None:
+            op.partition_table_online(table, column, interval=by)
+
+        with pytest.raises(MigrationError):
+            apply(step)
+    assert parts(plays) == []
+
+
+def test_rows_beyond_the_first_partition_are_named(plays: psycopg.Connection, apply: Apply) -> None:
+    plays.execute("INSERT INTO plays (listener, at) VALUES (1, '2999-05-01'), (1, '2999-06-01')")
+    with pytest.raises(MigrationError, match=r"2 rows of public\.plays") as refused:
+        apply(partition)
+    assert "2999-05-01 00:00:00+00 to 2999-06-01 00:00:00+00" in refused.value.cause
+    assert checks(plays) == 0
+    apply(lambda op: op.partition_table_online("plays", "at", ahead=1, starting="2999-07-01"))
+    assert parts(plays) == [
+        (
+            "plays_from_29990701",
+            "FOR VALUES FROM ('2999-07-01 00:00:00+00') TO ('2999-08-01 00:00:00+00')",
+        ),
+        ("plays_until_29990701", "FOR VALUES FROM (MINVALUE) TO ('2999-07-01 00:00:00+00')"),
+    ]
+
+
+BEYOND = "INSERT INTO plays (listener, at) VALUES (1, now() + interval '50 days')"
+
+
+def test_rows_of_another_partition_are_never_dropped(
+    plays: psycopg.Connection, empty_database_url: URL, apply: Apply, dump: Dump
+) -> None:
+    before = dump(empty_database_url)
+    apply(partition)
+    plays.execute(BEYOND)
+    divided, rows = dump(empty_database_url), digest(plays)
+    with pytest.raises(MigrationError, match="holds rows"):
+        apply(unpartition)
+    assert (dump(empty_database_url), digest(plays)) == (divided, rows)
+    plays.execute("DELETE FROM plays WHERE at > now() + interval '20 days'")
+    apply(unpartition)
+    assert dump(empty_database_url) == before
+
+
+def test_what_came_to_depend_on_the_whole_is_not_cut_off(
+    plays: psycopg.Connection, apply: Apply
+) -> None:
+    apply(partition)
+    plays.execute("CREATE VIEW seen AS SELECT * FROM plays")
+    with pytest.raises(MigrationError, match=r"view public\.seen"):
+        apply(unpartition)
+    assert len(parts(plays)) == 4
+    plays.execute("DROP VIEW seen")
+    plays.execute(
+        "CREATE TABLE points (id bigint, at timestamptz, FOREIGN KEY (id, at) REFERENCES plays)"
+    )
+    with pytest.raises(MigrationError, match=r"on table public\.points"):
+        apply(unpartition)
+    plays.execute("DROP TABLE points")
+    plays.execute("ALTER TABLE plays DETACH PARTITION " + parts(plays)[-1][0])
+    with pytest.raises(MigrationError, match="no first partition"):
+        apply(unpartition)
+
+
+def test_a_table_that_somebody_else_partitioned_is_left_alone(
+    database: psycopg.Connection, apply: Apply
+) -> None:
+    database.execute("CREATE TABLE plays (at timestamptz, id int) PARTITION BY RANGE (id)")
+    database.execute("CREATE TABLE p PARTITION OF plays FOR VALUES FROM (MINVALUE) TO (9)")
+    for step in (partition, unpartition, lambda op: op.add_partitions("plays")):
+        with pytest.raises(MigrationError):
+            apply(step)
+    assert parts(database) == [("p", "FOR VALUES FROM (MINVALUE) TO (9)")]
+
+
+def test_what_changed_meanwhile_stays(plays: psycopg.Connection, apply: Apply, reader: str) -> None:
+    apply(partition)
+    plays.execute(
+        f"ALTER TABLE plays ADD mood text DEFAULT 'good'; CREATE INDEX moods ON plays (mood); "
+        f"COMMENT ON COLUMN plays.mood IS 'new'; REVOKE ALL ON plays FROM {reader}; "
+        f"GRANT DELETE ON plays TO {reader}; DROP TRIGGER never ON plays; "
+        f"DROP INDEX plays_title".encode()
+    )
+    apply(unpartition)
+    found = plays.execute(
+        "SELECT obj_description(oid, 'pg_class'), col_description(oid, 13), "
+        "(SELECT string_agg(privilege_type, ' ') FROM aclexplode(relacl) "
+        f"WHERE grantee = '{reader}'::regrole), (SELECT count(*) FROM pg_trigger "
+        "WHERE tgrelid = c.oid AND NOT tgisinternal), "
+        "(SELECT string_agg(indexrelid::regclass::text, ' ' ORDER BY indexrelid::regclass::text) "
+        "FROM pg_index WHERE indrelid = c.oid) FROM pg_class AS c WHERE relname = 'plays'".encode()
+    ).fetchone()
+    assert found is not None
+    assert found[2:] == ("DELETE", 3, '"Odd "" one" "The key" moods once')
+    assert found[0] == "Who heard 'what'"
+    assert one(plays, "SELECT mood FROM plays LIMIT 1") == "good"
+
+
+def test_next_partitions_are_made_when_they_are_missing(
+    plays: psycopg.Connection,
+    empty_database_url: URL,
+    apply: Apply,
+    script: Callable[[Step], str],
+    psql: Psql,
+    dump: Dump,
+) -> None:
+    apply(lambda op: op.partition_table_online("plays", "at", interval="2 weeks", ahead=1))
+    before = dump(empty_database_url)
+    apply(lambda op: op.add_partitions("plays", 1))
+    assert dump(empty_database_url) == before
+    for ahead in (2, 4):
+        apply(lambda op, ahead=ahead: op.add_partitions("plays", ahead=ahead))
+        assert len(parts(plays)) == 1 + ahead
+    done = psql(empty_database_url, script(lambda op: op.add_partitions("plays", 6)))
+    assert done.returncode == 0, done.stderr
+    options = plays.execute(
+        "SELECT DISTINCT reloptions::text, obj_description(oid, 'pg_class') "
+        "FROM pg_inherits JOIN pg_class ON oid = inhrelid WHERE inhparent = 'plays'::regclass"
+    ).fetchall()
+    assert options == [
+        ("{fillfactor=70,autovacuum_enabled=false}", "pgmodern: a partition by 2 weeks")
+    ]
+    for weeks in range(0, 14, 2):
+        plays.execute(
+            "INSERT INTO plays (listener, at) VALUES (1, now() + %s * interval '1 week')", [weeks]
+        )
+    apply(lambda op: op.add_partitions("plays", 6))
+    assert len(parts(plays)) == 7
+
+
+def test_missing_partitions_are_made_in_the_revision_s_transaction(
+    plays: psycopg.Connection, apply: Apply
+) -> None:
+    apply(lambda op: op.partition_table_online("plays", "at", ahead=1))
+
+    def step(op: Any) -> None:
+        op.execute("SET LOCAL search_path = pg_catalog, public")
+        op.execute("SET LOCAL DateStyle = 'German'")
+        op.add_partitions("plays")
+        op.execute(
+            "DO $$ BEGIN ASSERT current_setting('search_path') = 'pg_catalog, public'; "
+            "ASSERT current_setting('DateStyle') LIKE 'German%'; END $$"
+        )
+        op.execute("SELECT 1 / 0")
+
+    with pytest.raises(Exception, match="division by zero"):
+        apply(step)
+    assert len(parts(plays)) == 2
+
+
+def test_adding_partitions_blocks_no_reads_or_writes(
+    plays: psycopg.Connection, empty_database_url: URL, connect: Connect, apply: Apply
+) -> None:
+    apply(lambda op: op.partition_table_online("plays", "at", ahead=1))
+    writer = connect(empty_database_url)
+    with writer.transaction():
+        writer.execute("UPDATE plays SET title = 'b' WHERE number < 10")
+        apply(lambda op: op.add_partitions("plays"))
+    assert len(parts(plays)) == 4
+
+
+def test_what_is_not_partitioned_gets_no_partitions(
+    plays: psycopg.Connection, apply: Apply
+) -> None:
+    with pytest.raises(MigrationError, match="no partitions"):
+        apply(lambda op: op.add_partitions("plays"))
+
+
+@pytest.mark.parametrize("kind", ["date", "timestamp(3)", "timestamptz"])
+@pytest.mark.parametrize("interval", ["1 day", "1 week", "3 months", "1 year"])
+def test_times_are_divided_at_whole_intervals(
+    database: psycopg.Connection, apply: Apply, kind: str, interval: str
+) -> None:
+    database.execute(f"CREATE TABLE t (at {kind} PRIMARY KEY)".encode())
+    database.execute(
+        "INSERT INTO t SELECT now() - i * interval '1 day' FROM generate_series(0, 9) AS i"
+    )
+    database.execute("SET timezone = 'Pacific/Kiritimati'")
+
+    def step(op: Any) -> None:
+        op.execute("SET timezone = 'Pacific/Kiritimati'")
+        op.partition_table_online("t", "at", interval=interval, ahead=2)
+
+    for _ in range(2):
+        apply(step)
+    database.execute("SET timezone = 'UTC'")
+    unit = interval.split()[1].rstrip("s").replace("month", "quarter")
+    wholes = database.execute(
+        f"SELECT bound = date_trunc('{unit}', bound), bound > now()::timestamp + interval '1 day', "
+        f"bound <= now()::timestamp + interval '1 day' + interval '{interval}' * place "
+        "FROM (SELECT substring(pg_get_expr(relpartbound, oid) FROM 'TO ..([^'']*)')::timestamp, "
+        "row_number() OVER (ORDER BY pg_get_expr(relpartbound, oid) LIKE '%MINVALUE%' DESC, "
+        "relname) FROM pg_inherits JOIN pg_class ON oid = inhrelid "
+        "WHERE inhparent = 't'::regclass) AS p (bound, place)".encode()
+    ).fetchall()
+    assert wholes == [(True, True, True)] * 3
+
+
+@pytest.mark.parametrize("kind", ["smallint", "int", "bigint"])
+def test_numbers_are_divided_at_whole_intervals(
+    database: psycopg.Connection, apply: Apply, kind: str
+) -> None:
+    database.execute(f"CREATE TABLE t (id {kind} PRIMARY KEY)".encode())
+    database.execute("INSERT INTO t SELECT generate_series(1, 2345)")
+    for _ in range(2):
+        apply(lambda op: op.partition_table_online("t", "id", interval=1000, ahead=2))
+    assert parts(database, "t") == [
+        ("t_from_4000", "FOR VALUES FROM ('4000') TO ('5000')"),
+        ("t_from_5000", "FOR VALUES FROM ('5000') TO ('6000')"),
+        ("t_until_4000", "FOR VALUES FROM (MINVALUE) TO ('4000')"),
+    ] or parts(database, "t") == [
+        ("t_from_4000", "FOR VALUES FROM (4000) TO (5000)"),
+        ("t_from_5000", "FOR VALUES FROM (5000) TO (6000)"),
+        ("t_until_4000", "FOR VALUES FROM (MINVALUE) TO (4000)"),
+    ]
+    database.execute("INSERT INTO t VALUES (4321)")
+    apply(lambda op: op.add_partitions("t", 2))
+    assert [name for name, _ in parts(database, "t")] == [
+        "t_from_4000",
+        "t_from_5000",
+        "t_from_6000",
+        "t_until_4000",
+    ]
+
+
+def test_an_empty_table_can_be_partitioned(database: psycopg.Connection, apply: Apply) -> None:
+    apply(lambda op: op.partition_table_online("songs", "id", interval=100, ahead=1))
+    assert [name for name, _ in parts(database, "songs")] == ["songs_from_100", "songs_until_100"]
+    assert one(database, "INSERT INTO songs (title) VALUES ('x') RETURNING id") == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    ['My "plays": 1%', "It's: {a} \\ %s $1 $$ %(x)s", "P" * 63, "é" * 31, "a" * 55, "pgmodern"],
+)
+@pytest.mark.parametrize("schema", [None, 'Other "one" %s:'])
+def test_odd_names_are_quoted(
+    empty_database_url: URL,
+    database: psycopg.Connection,
+    apply: Apply,
+    script: Callable[[Step], str],
+    psql: Psql,
+    dump: Dump,
+    name: str,
+    schema: str | None,
+) -> None:
+    column = name[:30]
+    table = quoted(name, schema)
+    if schema:
+        database.execute(f"CREATE SCHEMA {quoted(schema)}".encode())
+    database.execute(
+        f"CREATE TABLE {table} ({quoted(column)} timestamptz NOT NULL, other serial)".encode()
+    )
+    for i in range(3):
+        index = name[:-1] + str(i)
+        database.execute(f"CREATE INDEX {quoted(index)} ON {table} (other)".encode())
+    database.execute(f"INSERT INTO {table} VALUES (now())".encode())
+    before = dump(empty_database_url)
+
+    def there(op: Any) -> None:
+        op.partition_table_online(name, column, schema=schema, ahead=1)
+        op.partition_table_online(name, column, schema=schema, ahead=1)
+
+    def back(op: Any) -> None:
+        op.unpartition_table_online(name, schema=schema)
+
+    apply(there)
+    apply(lambda op: op.add_partitions(name, 2, schema=schema))
+    assert len(parts(database, table)) == 3
+    assert one(database, "SELECT max(octet_length(relname::text)) FROM pg_class") <= 63
+    apply(back)
+    assert dump(empty_database_url) == before
+    apply(there)
+    divided = dump(empty_database_url)
+    apply(back)
+    for step, after in ((there, divided), (back, before)):
+        done = psql(empty_database_url, script(step))
+        assert done.returncode == 0, done.stderr
+        assert dump(empty_database_url) == after
+
+
+def test_its_owner_needs_no_other_rights(
+    plays: psycopg.Connection, empty_database_url: URL, apply: Apply, dump: Dump, reader: str
+) -> None:
+    plays.execute(f"GRANT CREATE ON SCHEMA public TO {reader}".encode())
+    plays.execute(
+        f"ALTER DEFAULT PRIVILEGES FOR ROLE {reader} GRANT ALL ON TABLES TO PUBLIC".encode()
+    )
+    plays.execute(
+        f"ALTER TABLE plays OWNER TO {reader}; ALTER TABLE listeners OWNER TO {reader}".encode()
+    )
+    before = dump(empty_database_url)
+
+    def as_owner(step: Step) -> Step:
+        def run(op: Any) -> None:
+            op.execute(f"SET ROLE {reader}")
+            step(op)
+
+        return run
+
+    for _ in range(2):
+        apply(as_owner(partition))
+        apply(as_owner(lambda op: op.add_partitions("plays", 5)))
+        assert (
+            one(
+                plays,
+                f"SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'p') "
+                f"AND relname LIKE 'plays%' AND relowner <> '{reader}'::regrole",
+            )
+            == 0
+        )
+        apply(as_owner(unpartition))
+        assert dump(empty_database_url) == before
+
+
+def test_each_is_the_reverse_of_the_other(
+    plays: psycopg.Connection, empty_database_url: URL, apply: Apply, dump: Dump
+) -> None:
+    from pgmodern.operations.partition_table import PartitionTableOnline
+
+    before = dump(empty_database_url)
+    forward = PartitionTableOnline(Table("plays", None, "at", "1 month", 3))
+    apply(lambda op: op.invoke(forward))
+    assert dump(empty_database_url) != before
+    apply(lambda op: op.invoke(forward.reverse()))
+    assert dump(empty_database_url) == before
+
+
+def test_autogenerate_writes_what_was_meant() -> None:
+    from alembic.autogenerate import render_python_code
+    from alembic.operations.ops import UpgradeOps
+
+    from pgmodern.operations.partition_table import (
+        AddPartitions,
+        PartitionTableOnline,
+        UnpartitionTableOnline,
+    )
+
+    forward = PartitionTableOnline(Table("plays", "s", "at", "1 day", 2, "2030-01-01"))
+    operations = [forward, forward.reverse(), AddPartitions("plays", 3)]
+    assert isinstance(operations[1], UnpartitionTableOnline)
+    written = render_python_code(UpgradeOps(operations))
+    assert "op.partition_table_online('plays', 'at', interval='1 day', ahead=2, " in written
+    assert "starting='2030-01-01', schema='s')" in written
+    assert "op.unpartition_table_online('plays', schema='s')" in written
+    assert "op.add_partitions('plays', 3)" in written
+
+
+def test_the_check_is_proved_while_the_table_is_written(
+    plays: psycopg.Connection, empty_database_url: URL, connect: Connect
+) -> None:
+    table = Table("plays", None, "at", "1 month", 3)
+    plays.execute(table.announce(1).encode())
+    writer = connect(empty_database_url)
+    with writer.transaction():
+        writer.execute("UPDATE plays SET title = 'x' WHERE number < 9")
+        plays.execute(table.validate(1).encode())
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            plays.execute(table.swap(0.05).encode())
+        writer.execute("INSERT INTO plays (listener, title) VALUES (1, 'y')")
+    plays.execute(table.swap(1).encode())
+    assert len(parts(plays)) == 4
+
+
+def test_it_gives_way_to_a_transaction_that_reads_the_table(
+    plays: psycopg.Connection,
+    empty_database_url: URL,
+    connect: Connect,
+    apply: Apply,
+    blocked: Callable[[URL], int],
+) -> None:
+    reader = connect(empty_database_url)
+    reader.execute("SET statement_timeout = '5s'")
+    for step, number in ((partition, 4), (unpartition, 0)):
+        with ThreadPoolExecutor() as pool:
+            with plays.transaction():
+                plays.execute("SELECT * FROM plays")
+                changing = pool.submit(apply, step)
+                blocked(empty_database_url)
+                reader.execute("UPDATE plays SET title = 'z' WHERE number = 1")
+            changing.result()
+        assert len(parts(plays)) == number
+
+
+TIMEOUT = 0.2
+
+
+class Writer(threading.Thread):
+    """Writes rows of its own, with prepared statements, and remembers what they should be."""
+
+    def __init__(self, database: psycopg.Connection, rows: list[int]) -> None:
+        super().__init__()
+        self.database = database
+        self.rows = dict.fromkeys(rows, "a")
+        self.over = threading.Event()
+        self.error: Exception | None = None
+        self.longest = 0.0
+        self.done = 0
+
+    def run(self) -> None:
+        """Write until it is over."""
+        chance = random.Random(len(self.rows))
+        try:
+            while not self.over.wait(0.001):
+                started = time.monotonic()
+                self.write(chance)
+                self.longest = max(self.longest, time.monotonic() - started)
+                self.done += 1
+        except (AssertionError, psycopg.Error) as error:
+            self.error = error
+
+    def write(self, chance: random.Random) -> None:
+        """Insert, update, delete or read one row."""
+        title, id_ = str(chance.random()), chance.choice(list(self.rows))
+        action = chance.randrange(4)
+        if action == 0:
+            row = self.execute(
+                "INSERT INTO plays (listener, title) VALUES (1, %s) RETURNING id", title
+            )
+            self.rows[row[0]] = title
+        elif action == 1:
+            self.execute("UPDATE plays SET title = %s WHERE id = %s RETURNING id", title, id_)
+            self.rows[id_] = title
+        elif action == 2 and len(self.rows) > 100:
+            self.execute("DELETE FROM plays WHERE id = %s RETURNING id", id_)
+            del self.rows[id_]
+        else:
+            row = self.execute("SELECT * FROM plays WHERE id = %s", id_)
+            assert self.rows[id_] in row
+
+    def execute(self, query: str, *values: object) -> tuple[Any, ...]:
+        """Return the one row of a prepared statement."""
+        row = self.database.execute(query.encode(), values, prepare=True).fetchone()
+        assert row is not None, f"{query}: no such row {values}"
+        return row
+
+
+def disturb(database: psycopg.Connection, over: threading.Event) -> None:
+    """Hold the table, and the one that it points at, in transactions that take their time."""
+    while not over.wait(0.7):
+        with database.transaction():
+            database.execute("UPDATE listeners SET name = 'x' WHERE id = 9")
+            database.execute("SELECT pg_sleep(0.2)")
+            database.execute("SELECT count(*) FROM plays")
+            database.execute("SELECT pg_sleep(0.8)")
+
+
+def test_writers_notice_nothing(
+    plays: psycopg.Connection, empty_database_url: URL, connect: Connect, apply: Apply
+) -> None:
+    plays.execute(
+        "TRUNCATE plays; ALTER TABLE plays DISABLE TRIGGER USER; "
+        "INSERT INTO plays (at, listener, title) SELECT now() - i * interval '1 minute', 2, 'a' "
+        "FROM generate_series(1, 6000) AS i"
+    )
+    ids = [row[0] for row in plays.execute("SELECT id FROM plays ORDER BY id")]
+    writers = [Writer(connect(empty_database_url), ids[i::4]) for i in range(4)]
+    slow, over = connect(empty_database_url), threading.Event()
+
+    def step(op: Any) -> None:
+        with bound(op.get_bind(), LockPolicy(timeout=TIMEOUT, longest_pause=0.3), None):
+            partition(op)
+            unpartition(op)
+            partition(op)
+
+    with ThreadPoolExecutor() as pool:
+        disturbing = pool.submit(disturb, slow, over)
+        for writer in writers:
+            writer.start()
+        try:
+            time.sleep(0.5)
+            apply(step)
+            time.sleep(0.5)
+        finally:
+            for writer in writers:
+                writer.over.set()
+                writer.join()
+            over.set()
+        disturbing.result()
+    assert [writer.error for writer in writers] == [None] * 4
+    believed = {id_: title for writer in writers for id_, title in writer.rows.items()}
+    assert dict(plays.execute("SELECT id, title FROM plays").fetchall()) == believed
+    assert len(parts(plays)) == 4
+    assert min(writer.done for writer in writers) > 100
+    stall = max(writer.longest for writer in writers)
+    print(f"{sum(writer.done for writer in writers)} statements, the longest {stall:.3f} s")
+    assert stall < TIMEOUT + 0.1 + 0.4
+    plays.execute(BEYOND)
+    where = "SELECT tableoid::regclass::text FROM plays ORDER BY at DESC LIMIT 1"
+    assert one(plays, where) in {name for name, _ in parts(plays) if "_from_" in name}

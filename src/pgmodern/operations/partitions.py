@@ -132,6 +132,7 @@ DECLARE
     each record;
     made text;
     number bigint;
+    budget int;
     called boolean;
 BEGIN
     PERFORM set_config('search_path', '', true), set_config('TimeZone', 'UTC', true),
@@ -175,7 +176,7 @@ _USED = """
             'Drop that first, in a revision before this one, and create it again afterwards: it '
             'follows the table, which will be a part of itself.' AS cure
         FROM (
-            SELECT pg_describe_object(classid, objid, 0) AS by FROM pg_catalog.pg_depend AS d
+            SELECT pg_describe_object(classid, objid, objsubid) AS by FROM pg_catalog.pg_depend AS d
             WHERE refclassid = 'pg_catalog.pg_class'::regclass AND refobjid = origin
             AND objid <> origin AND deptype IN ('n', 'a', 'i') AND NOT (CASE classid
                 WHEN 'pg_catalog.pg_type'::regclass THEN objid = own.reltype
@@ -190,7 +191,7 @@ _USED = """
                     WHERE oid = objid AND (relkind IN ('i', 'I', 'S', 't') OR relispartition))
                 ELSE false END)
         UNION
-            SELECT pg_describe_object(classid, objid, 0)
+            SELECT pg_describe_object(classid, objid, objsubid)
             FROM pg_catalog.pg_type AS row_type
             JOIN pg_catalog.pg_depend AS d ON refclassid = 'pg_catalog.pg_type'::regclass
                 AND refobjid IN (row_type.oid, row_type.typarray) AND deptype = 'n'
@@ -345,8 +346,9 @@ _ANNOUNCE = """
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_constraint
                    WHERE conrelid = origin AND conname = 'pgmodern_before_' || bound) THEN
         -- ACCESS EXCLUSIVE; instant, as nothing is scanned
-        EXECUTE format('ALTER TABLE %1$s ADD CONSTRAINT %2$I CHECK (%3$I IS NOT NULL AND %3$I < %4$L::%5$s) '
-            'NOT VALID', origin, 'pgmodern_before_' || bound, key, bound, kind);
+        EXECUTE format('ALTER TABLE %1$s ADD CONSTRAINT %2$I '
+            'CHECK (%3$I IS NOT NULL AND %3$I < %4$L::%5$s) NOT VALID',
+            origin, 'pgmodern_before_' || bound, key, bound, kind);
     END IF;
 """
 
@@ -480,7 +482,8 @@ _FIND_LAST = f"""
     END IF;
     FOR each IN {_SPLIT} LOOP
         IF each.comment LIKE '{_COMMENT}%' THEN
-            EXECUTE format('SELECT %1$L::%2$s > %3$L::%2$s', each.upper, kind, until) INTO is_beyond;
+            EXECUTE format('SELECT %1$L::%2$s > %3$L::%2$s', each.upper, kind, until)
+                INTO is_beyond;
             IF is_beyond OR until IS NULL THEN
                 until := each.upper;
                 pattern := each.part;
@@ -488,7 +491,8 @@ _FIND_LAST = f"""
             END IF;
         END IF;
         IF each.lower <> 'MINVALUE' THEN
-            EXECUTE format('SELECT %1$L::%2$s > %3$L::%2$s', each.lower, kind, reached) INTO is_beyond;
+            EXECUTE format('SELECT %1$L::%2$s > %3$L::%2$s', each.lower, kind, reached)
+                INTO is_beyond;
             beyond := beyond + is_beyond::int;
         END IF;
     END LOOP;
@@ -505,8 +509,8 @@ _FIND_LAST = f"""
 _EXTEND = f"""
     WHILE beyond < ahead LOOP
         since := until;
-        EXECUTE format('SELECT (%1$L::%2$s + %3$L::%4$s)::%2$s::text, %1$L::%2$s > %5$L::%2$s', since, kind,
-            step, CASE WHEN step ~ '^[0-9]+$' THEN kind ELSE 'interval' END, reached)
+        EXECUTE format('SELECT (%1$L::%2$s + %3$L::%4$s)::%2$s::text, %1$L::%2$s > %5$L::%2$s',
+            since, kind, step, CASE WHEN step ~ '^[0-9]+$' THEN kind ELSE 'interval' END, reached)
             INTO until, is_beyond;
         made := '_from_' || {_SUFFIX.format("since")};
         made := format('%I.%I', place, {_fitted("base", "made")});
@@ -528,21 +532,36 @@ _EXTEND = f"""
     END LOOP;
 """
 
-_LOCK_TABLE = """
+# The waits for the table and for the `number` of others make one timeout: what queues behind the
+# first waits for the last too. It ends before anybody looks for a deadlock, so that the transaction
+# that PostgreSQL ends for one is never the application's.
+_LOCK = """
+    budget := (
+        SELECT least(waited.setting::int, CASE WHEN number > 0 THEN looked.setting::int * 4 / 5 END)
+        FROM pg_catalog.pg_settings AS waited, pg_catalog.pg_settings AS looked
+        WHERE waited.name = 'lock_timeout' AND looked.name = 'deadlock_timeout');
+    PERFORM set_config('lock_timeout',
+        greatest(1, budget / CASE WHEN number > 0 THEN 2 ELSE 1 END) || 'ms', true);
+    EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', origin);
+    PERFORM set_config('lock_timeout',
+        greatest(1, budget / 2 / greatest(number, 1)) || 'ms', true);
+"""
+
+_LOCK_TABLE = (
+    """
     giver := origin;
     taker := parent;
-    -- The waits for the table, for those it points at and for its sequences make one timeout.
-    PERFORM set_config('lock_timeout', greatest(1, setting::int / (1 + (
+    number := (
         SELECT count(*) FROM pg_catalog.pg_depend
         WHERE refclassid = 'pg_catalog.pg_class'::regclass AND refobjid = origin
         AND (classid, objid) IN (
             SELECT 'pg_catalog.pg_constraint'::regclass, oid FROM pg_catalog.pg_constraint
             WHERE contype = 'f'
             UNION SELECT 'pg_catalog.pg_class'::regclass, oid FROM pg_catalog.pg_class
-            WHERE relkind = 'S')))) || 'ms', true)
-    FROM pg_catalog.pg_settings WHERE name = 'lock_timeout';
-    EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', origin);
+            WHERE relkind = 'S'));
 """
+    + _LOCK
+)
 
 _CARRY = """
     EXECUTE format('ALTER TABLE %s OWNER TO %I', taker, pg_get_userbyid(own.relowner));
@@ -711,11 +730,13 @@ _FIND_FIRST = (
 """
 )
 
-_LOCK_PARTITIONS = """
-    PERFORM set_config('lock_timeout', greatest(1, setting::int / (
-        SELECT count(*) FROM pg_catalog.pg_partition_tree(origin))) || 'ms', true)
-    FROM pg_catalog.pg_settings WHERE name = 'lock_timeout';
-    -- ACCESS EXCLUSIVE, on its partitions too
+_LOCK_PARTITIONS = (
+    """
+    number := (SELECT count(*) - 1 FROM pg_catalog.pg_partition_tree(origin));
+"""
+    + _LOCK
+    + """
+    -- ACCESS EXCLUSIVE on the partitions too
     EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', origin);
     FOR each IN
         SELECT inhrelid::regclass AS part FROM pg_catalog.pg_inherits
@@ -731,6 +752,7 @@ _LOCK_PARTITIONS = """
         END IF;
     END LOOP;
 """
+)
 
 _DETACH = """
     giver := origin;
