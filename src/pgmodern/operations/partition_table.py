@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import psycopg
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, Operations
-from psycopg.errors import DataError, DependentObjectsStillExist, ObjectNotInPrerequisiteState
+from psycopg.errors import (
+    DataError,
+    DependentObjectsStillExist,
+    DuplicateTable,
+    ObjectNotInPrerequisiteState,
+)
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -17,6 +24,8 @@ from pgmodern.errors import MigrationError
 from pgmodern.locks import LockPolicy, bounds, driver, patiently, transaction
 from pgmodern.operations.literal import execute
 from pgmodern.operations.partitions import Table
+
+log = logging.getLogger("pgmodern")
 
 Block = Callable[[float], str]
 
@@ -99,6 +108,14 @@ class AddPartitions(MigrateOperation):
         operations.invoke(cls(table_name, ahead, schema))
 
 
+# What a block may meet besides what it refuses itself, and the cure.
+_CURES: dict[type[psycopg.Error], str] = {
+    DataError: "Give an interval and a start that suit the column's type.",
+    DependentObjectsStillExist: "Drop first what depends on it.",
+    DuplicateTable: "Rename what has the name that a partition or its index would have.",
+}
+
+
 @contextmanager
 def _refusals() -> Iterator[None]:
     """Raise what a block refuses, which is undone, as the error that it is."""
@@ -106,31 +123,28 @@ def _refusals() -> Iterator[None]:
         yield
     except (psycopg.Error, DBAPIError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        if isinstance(cause, ObjectNotInPrerequisiteState) and cause.diag.message_hint:
-            raise _Refused(str(cause.diag.message_primary), cause.diag.message_hint) from error
-        if isinstance(cause, DependentObjectsStillExist):
-            raise _Refused(str(cause), "Drop what depends on it first.") from error
-        if isinstance(cause, DataError):
-            raise _Refused(
-                str(cause), "Give an interval and a start of the column's type."
-            ) from error
-        raise
+        assert isinstance(cause, psycopg.Error)
+        cure = next((cure for kind, cure in _CURES.items() if isinstance(cause, kind)), None)
+        if isinstance(cause, ObjectNotInPrerequisiteState):
+            cure = cause.diag.message_hint
+        if cure is None:
+            raise
+        raise MigrationError(cause.diag.message_primary or str(cause), cure) from error
 
 
-class _Refused(MigrationError):
-    """A block found that it could not do its work."""
-
-
-def _run_block(connection: Connection, what: str, block: Block) -> None:
+def _run_block(
+    connection: Connection, what: str, block: Block, policy: LockPolicy | None = None
+) -> None:
     """Run a block in a transaction of its own, again and again until it has its locks."""
-    statement = block(bounds(connection).policy.timeout).encode()
+    policy = policy or bounds(connection).policy
+    statement = block(policy.timeout).encode()
 
     def attempt() -> None:
         with transaction(connection):
             driver(connection).execute(statement)
 
     with _refusals():
-        patiently(connection, what, attempt)
+        patiently(connection, what, attempt, policy)
 
 
 def _run(operations: Operations, what: str, *blocks: Block) -> None:
@@ -148,9 +162,20 @@ def _partition(operations: Operations, operation: PartitionTableOnline) -> None:
     with context.autocommit_block():
         try:
             _run(operations, what, table.refuse, table.announce, table.validate, table.swap)
-        except _Refused:  # the CHECK must not go on refusing what the application writes
-            _run_block(operations.get_bind(), what, table.forget)
+        except (MigrationError, psycopg.Error):
+            _forget(operations.get_bind(), table)
             raise
+
+
+def _forget(connection: Connection, table: Table) -> None:
+    """Drop the CHECK: what fails now may not be run again before its bound has come."""
+    policy = bounds(connection).policy
+    if driver(connection).closed:
+        return
+    try:
+        _run_block(connection, "dropping its CHECK", table.forget, replace(policy, deadline=10.0))
+    except (MigrationError, psycopg.Error) as error:
+        log.warning("a CHECK named pgmodern_before_... may be left on %s: %s", table.name, error)
 
 
 def _unpartition(operations: Operations, operation: UnpartitionTableOnline) -> None:

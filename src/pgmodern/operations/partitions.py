@@ -41,11 +41,13 @@ class Table:
             timeout,
             _RESOLVE,
             _FIND_CHECK,
+            _KEEP_AS_IT_IS,
             _REFUSE,
             _PREPARE_PARENT,
             _MOVE_INDEXES,
             _EXTEND,
             _LOCK_TABLE,
+            _REFUSE_USED,
             _CARRY,
             _EXCHANGE,
             _ATTACH,
@@ -66,6 +68,7 @@ class Table:
             timeout,
             _FIND_FIRST,
             _LOCK_PARTITIONS,
+            _REFUSE_USED,
             _DETACH,
             _CARRY,
             _TAKE_PLACE,
@@ -200,6 +203,19 @@ _USED = """
         HAVING count(*) > 0
 """
 
+_REFUSE_USED = (
+    """
+    SELECT refusal.cause, refusal.cure INTO cause, cure FROM ("""
+    + _USED
+    + """) AS refusal;
+    IF FOUND THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('%s cannot be exchanged: %s.', origin, cause),
+            HINT = cure;
+    END IF;
+"""
+)
+
 _REFUSE = (
     """
     SELECT refusal.cause, refusal.cure INTO cause, cure FROM (
@@ -262,6 +278,12 @@ _REFUSE = (
 """
     + _USED
     + """    UNION ALL
+        -- Releases before 16.5 and 17.1 cannot detach a partition that has one.
+        SELECT format('its foreign key %I points at a partitioned table', conname),
+            'Drop it first, in a revision before this one, and add it again afterwards.'
+        FROM pg_catalog.pg_constraint JOIN pg_catalog.pg_class AS its ON its.oid = confrelid
+        WHERE conrelid = origin AND contype = 'f' AND conparentid = 0 AND its.relkind = 'p'
+    UNION ALL
         SELECT 'row level security is on', 'ALTER TABLE ... DISABLE ROW LEVEL SECURITY first.'
         WHERE own.relrowsecurity OR own.relforcerowsecurity
     UNION ALL
@@ -381,7 +403,12 @@ _FORGET = """
     END LOOP;
 """
 
-# Up to here only ACCESS SHARE is held: the new table is nobody else's to see yet.
+_KEEP_AS_IT_IS = """
+    -- Against an index or a trigger that would come in between; in the way of no read and no write
+    EXECUTE format('LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE', origin);
+"""
+
+# The new table is nobody else's to see yet.
 _PREPARE_PARENT = """
     PERFORM set_config('default_tablespace', coalesce((
         SELECT spcname FROM pg_catalog.pg_tablespace WHERE oid = own.reltablespace), ''), true);
@@ -393,7 +420,9 @@ _PREPARE_PARENT = """
     EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', parent, helper);
     EXECUTE format('ALTER TABLE %s OWNER TO %I', parent, pg_get_userbyid(own.relowner));
     FOR each IN
-        SELECT attname, attoptions, (to_jsonb(a) ->> 'attstattarget')::int AS target
+        SELECT attname, (to_jsonb(a) ->> 'attstattarget')::int AS target, (
+            SELECT string_agg(option, ', ') FROM unnest(attoptions) AS option
+            WHERE option LIKE 'n\\_distinct%') AS options
         FROM pg_catalog.pg_attribute AS a
         WHERE attrelid = origin AND attnum > 0 AND NOT attisdropped
     LOOP
@@ -401,9 +430,9 @@ _PREPARE_PARENT = """
             EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS %s',
                 parent, each.attname, each.target);
         END IF;
-        IF each.attoptions IS NOT NULL THEN
+        IF each.options IS NOT NULL THEN
             EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET (%s)',
-                parent, each.attname, array_to_string(each.attoptions, ', '));
+                parent, each.attname, each.options);
         END IF;
     END LOOP;
 """
@@ -703,8 +732,7 @@ _CREATE_TRIGGERS = """
     END LOOP;
 """
 
-_FIND_FIRST = (
-    f"""
+_FIND_FIRST = f"""
     SELECT atttypid::regtype::text INTO kind FROM pg_catalog.pg_partitioned_table
     JOIN pg_catalog.pg_attribute ON attrelid = partrelid AND attnum = partattrs[0]
     WHERE partrelid = origin;
@@ -719,16 +747,7 @@ _FIND_FIRST = (
             MESSAGE = format('%s has no first partition of op.partition_table_online.', origin),
             HINT = 'It was dropped, or the table was partitioned by other means: leave it so.';
     END IF;
-    SELECT refusal.cause, refusal.cure INTO cause, cure FROM ("""
-    + _USED
-    + """) AS refusal;
-    IF FOUND THEN
-        RAISE object_not_in_prerequisite_state USING
-            MESSAGE = format('%s cannot become one table again: %s.', origin, cause),
-            HINT = cure;
-    END IF;
 """
-)
 
 _LOCK_PARTITIONS = (
     """
