@@ -780,6 +780,33 @@ def test_it_gives_way_to_a_transaction_that_reads_the_table(
         assert len(parts(plays)) == number
 
 
+HELD = ["plays", "listeners", "plays_number_seq", "plays_until_29990701"]
+
+
+@pytest.mark.parametrize("held", HELD)
+def test_all_waits_together_take_no_longer_than_the_timeout(
+    plays: psycopg.Connection, empty_database_url: URL, connect: Connect, held: str
+) -> None:
+    table = Table("plays", None, "at", "1 month", 3, "2999-07-01")
+    for block in (table.announce, table.validate):
+        plays.execute(block(1).encode())
+    block = table.swap
+    if held not in {"plays", "listeners", "plays_number_seq"}:
+        plays.execute(table.swap(1).encode())
+        block = table.take_back
+    holder = connect(empty_database_url)
+    with holder.transaction():
+        if held.endswith("seq"):
+            holder.execute("SELECT nextval('plays_number_seq')")
+        else:
+            holder.execute(f"LOCK TABLE {held} IN ROW EXCLUSIVE MODE".encode())
+        started = time.monotonic()
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            plays.execute(block(0.6).encode())
+        assert time.monotonic() - started < 0.6
+    plays.execute(block(0.6).encode())
+
+
 TIMEOUT = 0.2
 
 
@@ -835,12 +862,12 @@ class Writer(threading.Thread):
 
 def disturb(database: psycopg.Connection, over: threading.Event) -> None:
     """Hold the table, and the one that it points at, in transactions that take their time."""
-    while not over.wait(0.7):
+    while not over.wait(0.4):
         with database.transaction():
             database.execute("UPDATE listeners SET name = 'x' WHERE id = 9")
             database.execute("SELECT pg_sleep(0.2)")
             database.execute("SELECT count(*) FROM plays")
-            database.execute("SELECT pg_sleep(0.8)")
+            database.execute("SELECT pg_sleep(1)")
 
 
 def test_writers_notice_nothing(
@@ -857,9 +884,9 @@ def test_writers_notice_nothing(
 
     def step(op: Any) -> None:
         with bound(op.get_bind(), LockPolicy(timeout=TIMEOUT, longest_pause=0.3), None):
-            partition(op)
-            unpartition(op)
-            partition(op)
+            for change in (partition, unpartition, partition):
+                change(op)
+                time.sleep(0.5)
 
     with ThreadPoolExecutor() as pool:
         disturbing = pool.submit(disturb, slow, over)
