@@ -824,7 +824,7 @@ class Writer(threading.Thread):
 
     def run(self) -> None:
         """Write until it is over."""
-        chance = random.Random(len(self.rows))
+        chance = random.Random(min(self.rows))  # no two write the same
         try:
             while not self.over.wait(0.001):
                 started = time.monotonic()
@@ -913,6 +913,13 @@ def test_writers_notice_nothing(
     plays.execute(BEYOND)
     where = "SELECT tableoid::regclass::text FROM plays ORDER BY at DESC LIMIT 1"
     assert one(plays, where) in {name for name, _ in parts(plays) if "_from_" in name}
+
+
+def test_what_was_not_announced_is_not_exchanged(plays: psycopg.Connection) -> None:
+    table = Table("plays", None, "at", "1 month", 3)
+    for block in (table.validate, table.swap):
+        with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="dropped the CHECK"):
+            plays.execute(block(1).encode())
 
 
 def test_a_name_that_is_taken_is_named_and_nothing_is_left(

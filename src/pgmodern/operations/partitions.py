@@ -378,6 +378,11 @@ _FIND_CHECK = """
     helper := (SELECT conname FROM pg_catalog.pg_constraint
                WHERE conrelid = origin AND conname LIKE 'pgmodern\\_before\\_%');
     bound := substr(helper, octet_length('pgmodern_before_') + 1);
+    IF bound IS NULL THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('Somebody dropped the CHECK that keeps %s below its bound.', origin),
+            HINT = 'Run again.';
+    END IF;
 """
 
 _VALIDATE = (
@@ -555,6 +560,7 @@ _EXTEND = f"""
                 WHERE class.oid = pattern));
         EXECUTE format('ALTER TABLE %s OWNER TO %I', made, pg_get_userbyid(own.relowner));
         EXECUTE format('COMMENT ON TABLE %s IS %L', made, '{_COMMENT}' || step);
+        PERFORM set_config('default_tablespace', '', true);  -- indexes have their own
         EXECUTE format('ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)',
             parent, made, since, until);
         beyond := beyond + coalesce(is_beyond, true)::int;
