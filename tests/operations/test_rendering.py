@@ -17,6 +17,12 @@ from pgmodern.operations.extension import CreateExtension, DropExtension
 from pgmodern.operations.foreign_key import AddForeignKeyOnline, ForeignKey
 from pgmodern.operations.index import CreateIndexOnline, DropIndexOnline, ReplaceIndexOnline
 from pgmodern.operations.not_null import SetNotNullOnline
+from pgmodern.operations.partition_table import (
+    AddPartitions,
+    PartitionTableOnline,
+    UnpartitionTableOnline,
+)
+from pgmodern.operations.partitions import Table
 from pgmodern.operations.search_vector import AddSearchVectorOnline, DropSearchVectorOnline
 from pgmodern.operations.text_search_configuration import (
     CreateTextSearchConfiguration,
@@ -40,6 +46,7 @@ REVERSIBLE: list[Any] = [
         ForeignKey(ODD, "songs", "artists", ["a"], ["b"], ondelete="SET NULL", source_schema="m")
     ),
     SetNotNullOnline("songs", ODD, "music"),
+    PartitionTableOnline(Table(ODD, "music", "played", "1 month", 5, "2030-01-01")),
 ]
 UNKNOWN: list[Any] = [
     ReleaseTable(ODD),
@@ -48,6 +55,7 @@ UNKNOWN: list[Any] = [
     DropSearchVectorOnline(ODD, "words"),
     DropTextSearchConfiguration(ODD),
     DropConstraintOnline(ODD, "songs"),
+    UnpartitionTableOnline(ODD),
 ]
 BACKFILL = Backfill(ODD, "songs", "id", "uuid", "UPDATE songs SET a = '%s' WHERE {range}", "music")
 ALL = [
@@ -56,6 +64,7 @@ ALL = [
     BackfillOnline(BACKFILL),
     BackfillOnline(BACKFILL, Throttle(rest=0.5, wal=None)),
     DropExtension(ODD),
+    AddPartitions(ODD, 4, "music"),
 ]
 
 
@@ -106,6 +115,7 @@ def test_what_is_not_known_cannot_be_reversed(operation: Any) -> None:
         operation.reverse()
 
 
-def test_a_backfill_cannot_be_reversed() -> None:
-    with pytest.raises(NotImplementedError, match="odd"):
-        BackfillOnline(BACKFILL).reverse()
+def test_some_cannot_be_reversed() -> None:
+    for operation in (BackfillOnline(BACKFILL), AddPartitions(ODD, 4)):
+        with pytest.raises(NotImplementedError, match="odd"):
+            operation.reverse()

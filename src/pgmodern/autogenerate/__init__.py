@@ -2,10 +2,11 @@
 
 from functools import cache
 
-from pgmodern.autogenerate import indexes
+from pgmodern.autogenerate import indexes, partitions
 
 
 @cache
 def register() -> None:
     """Add the comparators to Alembic; once a process."""
     indexes.register()
+    partitions.register()

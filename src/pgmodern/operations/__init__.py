@@ -15,6 +15,7 @@ from pgmodern.operations import (
     foreign_key,
     index,
     not_null,
+    partition_table,
     search_vector,
     text_search_configuration,
 )
@@ -34,5 +35,6 @@ def register() -> None:
         check_constraint,
         foreign_key,
         not_null,
+        partition_table,
     ):
         module.register()
