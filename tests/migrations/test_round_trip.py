@@ -6,10 +6,11 @@ import random
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,9 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Engine, create_engine
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from pgmodern.errors import PgmodernError
+from tests.kills import NEVER, How, run_doomed
 
 Connect = Callable[[URL], psycopg.Connection]
 Dump = Callable[..., str]
@@ -32,9 +32,10 @@ StartAlembic = Callable[..., subprocess.Popen[str]]
 Psql = Callable[[URL, str], subprocess.CompletedProcess[str]]
 Migrate = Callable[..., None]
 Clone = Callable[[URL], URL]
-Doomed = Callable[[URL, Iterator[int]], Engine]
+Copied = Callable[[URL], AbstractContextManager[URL]]
+Doomed = Callable[..., None]
+Instants = Callable[[URL, Callable[[URL], None], int], list[int]]
 
-DIED = (SQLAlchemyError, psycopg.OperationalError, PgmodernError)
 WITHOUT_VERSION = "--exclude-table=*.alembic_version"
 ARCHIVE = "INSERT INTO archives (user_id, name, playlist_data) VALUES (gen_random_uuid(), '', '7')"
 
@@ -51,6 +52,36 @@ def migrate(alembic_ini: Path) -> Migrate:
         engine.dispose()
 
     return run
+
+
+@pytest.fixture
+def doomed(postgres_url: URL, connect: Connect) -> Doomed:
+    """Run in a client that dies before a statement; by SIGKILL, if nothing else is said."""
+    admin = connect(postgres_url)
+
+    def run(url: URL, run: Callable[[URL], None], instant: int, how: How = "SIGKILL") -> None:
+        outcome = run_doomed(admin, url, run, instant, how)
+        # Batches go by time, so a run may have a few less of them than the one that was counted.
+        assert outcome.struck or instant - outcome.statements < 5
+
+    return run
+
+
+@pytest.fixture
+def instants(
+    postgres_url: URL, connect: Connect, clone: Clone, request: pytest.FixtureRequest
+) -> Instants:
+    """Choose a statement of each of a run's parts, at random; with --every-statement each one."""
+    admin = connect(postgres_url)
+
+    def choose(url: URL, run: Callable[[URL], None], parts: int) -> list[int]:
+        total = run_doomed(admin, clone(url), run, NEVER, "SIGKILL").statements
+        if request.config.getoption("--every-statement"):
+            return list(range(total))
+        edges = [total * part // parts for part in range(parts + 1)]
+        return [random.randrange(*part) for part in itertools.pairwise(edges)]
+
+    return choose
 
 
 @pytest.fixture(scope="module")
@@ -338,68 +369,75 @@ def test_a_revision_can_be_repeated(
     assert database.execute(indexes).fetchone() == built
 
 
-def test_an_upgrade_whose_server_process_dies_is_finished_by_the_next(
+@pytest.mark.parametrize(("how", "parts"), [("SIGKILL", 40), ("terminate", 10)])
+def test_an_upgrade_killed_at_any_statement_is_finished_by_the_next(
     legacy_url: URL,
     head: str,
-    clone: Clone,
+    how: How,
+    parts: int,
+    copied: Copied,
     doomed: Doomed,
+    instants: Instants,
     migrate: Migrate,
     dump: Dump,
     rows: ReadRows,
 ) -> None:
     expected = modern_rows(rows(legacy_url))
-    counter = itertools.count()
-    migrate(doomed(clone(legacy_url), counter))
-    for instant in spread(next(counter), 10):
-        url = clone(legacy_url)
-        with pytest.raises(DIED):
-            migrate(doomed(url, iter(range(instant))))
-        migrate(url)
-        assert dump(url) == head, f"killed before statement {instant}"
-        after = [json.loads(row, parse_float=Decimal) for row in rows(url)["archives"]]
-        assert after == expected, f"killed before statement {instant}"
+    for instant in instants(legacy_url, migrate, parts):
+        with copied(legacy_url) as url:
+            doomed(url, migrate, instant, how)
+            migrate(url)
+            assert dump(url) == head, f"killed before statement {instant}"
+            after = [json.loads(row, parse_float=Decimal) for row in rows(url)["archives"]]
+            assert after == expected, f"killed before statement {instant}"
 
 
-def test_a_downgrade_whose_server_process_dies_is_finished_by_the_next(
-    legacy_url: URL, clone: Clone, doomed: Doomed, migrate: Migrate, dump: Dump, rows: ReadRows
+@pytest.mark.parametrize(("how", "parts"), [("SIGKILL", 20), ("terminate", 6)])
+def test_a_downgrade_killed_at_any_statement_is_finished_by_the_next(
+    legacy_url: URL,
+    how: How,
+    parts: int,
+    copied: Copied,
+    doomed: Doomed,
+    instants: Instants,
+    migrate: Migrate,
+    dump: Dump,
+    rows: ReadRows,
 ) -> None:
     schema = dump(legacy_url)
     migrate(legacy_url)
-    before = rows(clone(legacy_url))
-    counter = itertools.count()
-    migrate(doomed(clone(legacy_url), counter), "base")
-    for instant in spread(next(counter), 6):
-        url = clone(legacy_url)
-        with pytest.raises(DIED):
-            migrate(doomed(url, iter(range(instant))), "base")
-        migrate(url, "base")
-        assert dump(url, WITHOUT_VERSION) == schema, f"killed before statement {instant}"
-        assert rows(url) == before, f"killed before statement {instant}"
+    before = rows(legacy_url)
+    down = partial(migrate, revision="base")
+    for instant in instants(legacy_url, down, parts):
+        with copied(legacy_url) as url:
+            doomed(url, down, instant, how)
+            down(url)
+            assert dump(url, WITHOUT_VERSION) == schema, f"killed before statement {instant}"
+            assert rows(url) == before, f"killed before statement {instant}"
 
 
 def test_a_killed_upgrade_is_undone_by_stamping_and_downgrading_it(
     legacy_url: URL,
     alembic_ini: Path,
     connect: Connect,
-    clone: Clone,
+    copied: Copied,
     doomed: Doomed,
+    instants: Instants,
     migrate: Migrate,
     dump: Dump,
 ) -> None:
     schema = dump(legacy_url)
     migrate(legacy_url, "0006")
-    counter = itertools.count()
-    migrate(doomed(clone(legacy_url), counter), "0007")
-    for instant in spread(next(counter), 4):
-        url = clone(legacy_url)
-        with pytest.raises(DIED):
-            migrate(doomed(url, iter(range(instant))), "0007")
-        engine = create_engine(url, poolclass=NullPool)
-        command.stamp(Config(alembic_ini, attributes={"connection": engine}), "0007")
-        migrate(url, "base")
-        assert dump(url, WITHOUT_VERSION) == schema, f"killed before statement {instant}"
-        with connect(url) as application:
-            application.execute("INSERT INTO artists (name) VALUES ('still writable')")
+    up = partial(migrate, revision="0007")
+    for instant in instants(legacy_url, up, 4):
+        with copied(legacy_url) as url:
+            doomed(url, up, instant)
+            engine = create_engine(url, poolclass=NullPool)
+            command.stamp(Config(alembic_ini, attributes={"connection": engine}), "0007")
+            migrate(url, "base")
+            assert dump(url, WITHOUT_VERSION) == schema, f"killed before statement {instant}"
+            with connect(url) as application:
+                application.execute("INSERT INTO artists (name) VALUES ('still writable')")
 
 
 def test_the_tables_may_be_in_another_schema_of_the_search_path(
@@ -416,14 +454,6 @@ def test_the_tables_may_be_in_another_schema_of_the_search_path(
     assert database.execute(WRONG_VECTORS).fetchone() == (0,)
     migrate(url, "base")
     assert dump(empty_database_url, WITHOUT_VERSION) == before
-
-
-def spread(total: int, parts: int) -> list[int]:
-    """Return an instant of each part, at random."""
-    return [
-        random.randrange(total * part // parts, total * (part + 1) // parts)
-        for part in range(parts)
-    ]
 
 
 MANY_ROWS = """
