@@ -145,6 +145,7 @@ def race(engine: Engine, folder: Path) -> Round:
                 [sys.executable, "-m", "alembic", "-c", "alembic.ini", "upgrade", "head"],
                 cwd=folder,
                 env=os.environ | {"DATABASE_URL": named},
+                stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,
             )

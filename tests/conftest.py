@@ -40,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Keep what the proofs by killing found, for the summary."""
-    config.stash[SURVIVALS] = []
+    config.stash[SURVIVALS] = {}
 
 
 def pytest_terminal_summary(
@@ -48,9 +48,9 @@ def pytest_terminal_summary(
 ) -> None:
     """Say for each operation how many kills it survived."""
     if config.stash[SURVIVALS]:
-        terminalreporter.section("killed before every statement, then run again")
-        terminalreporter.line(f"{'operation':<52}  {'SIGKILL':<12}  pg_terminate_backend")
-    for survival in config.stash[SURVIVALS]:
+        terminalreporter.section("killed before a statement, run again: how many were survived")
+        terminalreporter.line(f"{'operation':<50}{'SIGKILL':>12}  pg_terminate_backend")
+    for survival in config.stash[SURVIVALS].values():
         terminalreporter.line(str(survival))
 
 
@@ -217,8 +217,10 @@ def copied(postgres_url: URL, connect: Connect) -> Callable[[URL], AbstractConte
     @contextmanager
     def copy(url: URL) -> Iterator[URL]:
         copied, drop = _copied(admin, url, url.database)
-        yield copied
-        admin.execute(drop)
+        try:
+            yield copied
+        finally:
+            admin.execute(drop)
 
     return copy
 

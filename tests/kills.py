@@ -185,10 +185,11 @@ class Survival:
     survived: dict[How, int] = field(default_factory=lambda: {"SIGKILL": 0, "terminate": 0})
 
     def __str__(self) -> str:
-        columns = [
-            f"{self.survived[how]:>4} of {self.statements[how]:<4}" for how in self.statements
+        strikes = [
+            f"{self.survived[how]:>4} of {total:<4}" if total else ""
+            for how, total in self.statements.items()
         ]
-        return f"{self.operation:<52}  {'  '.join(columns)}"
+        return f"{self.operation:<48}  {strikes[0]:<14}{strikes[1]}".rstrip()
 
 
-SURVIVALS = pytest.StashKey[list[Survival]]()
+SURVIVALS = pytest.StashKey[dict[str, Survival]]()

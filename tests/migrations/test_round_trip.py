@@ -6,7 +6,7 @@ import random
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from decimal import Decimal
@@ -21,7 +21,7 @@ from alembic.config import Config
 from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
-from tests.kills import NEVER, How, run_doomed
+from tests.kills import NEVER, SURVIVALS, How, Run, Survival, run_doomed
 
 Connect = Callable[[URL], psycopg.Connection]
 Dump = Callable[..., str]
@@ -33,8 +33,7 @@ Psql = Callable[[URL, str], subprocess.CompletedProcess[str]]
 Migrate = Callable[..., None]
 Clone = Callable[[URL], URL]
 Copied = Callable[[URL], AbstractContextManager[URL]]
-Doomed = Callable[..., None]
-Instants = Callable[[URL, Callable[[URL], None], int], list[int]]
+Struck = Callable[..., Iterator[URL]]
 
 WITHOUT_VERSION = "--exclude-table=*.alembic_version"
 ARCHIVE = "INSERT INTO archives (user_id, name, playlist_data) VALUES (gen_random_uuid(), '', '7')"
@@ -55,33 +54,36 @@ def migrate(alembic_ini: Path) -> Migrate:
 
 
 @pytest.fixture
-def doomed(postgres_url: URL, connect: Connect) -> Doomed:
-    """Run in a client that dies before a statement; by SIGKILL, if nothing else is said."""
-    admin = connect(postgres_url)
+def struck(
+    postgres_url: URL, connect: Connect, copied: Copied, request: pytest.FixtureRequest
+) -> Struck:
+    """Yield copies of a database on which a run died, each time before another statement.
 
-    def run(url: URL, run: Callable[[URL], None], instant: int, how: How = "SIGKILL") -> None:
-        outcome = run_doomed(admin, url, run, instant, how)
-        # Batches go by time, so a run may have a few less of them than the one that was counted.
-        assert outcome.struck or instant - outcome.statements < 5
+    Before one of each of its parts, at random; with --every-statement before each one.
+    """
+    admin, survivals = connect(postgres_url), request.config.stash[SURVIVALS]
 
-    return run
-
-
-@pytest.fixture
-def instants(
-    postgres_url: URL, connect: Connect, clone: Clone, request: pytest.FixtureRequest
-) -> Instants:
-    """Choose a statement of each of a run's parts, at random; with --every-statement each one."""
-    admin = connect(postgres_url)
-
-    def choose(url: URL, run: Callable[[URL], None], parts: int) -> list[int]:
-        total = run_doomed(admin, clone(url), run, NEVER, "SIGKILL").statements
+    def instants(url: URL, run: Run, parts: int) -> list[int]:
+        with copied(url) as copy:
+            total = run_doomed(admin, copy, run, NEVER, "SIGKILL").statements
         if request.config.getoption("--every-statement"):
             return list(range(total))
         edges = [total * part // parts for part in range(parts + 1)]
         return [random.randrange(*part) for part in itertools.pairwise(edges)]
 
-    return choose
+    def strike(what: str, url: URL, run: Run, parts: int, how: How = "SIGKILL") -> Iterator[URL]:
+        survival = survivals.setdefault(what, Survival(what))
+        for instant in instants(url, run, parts):
+            with copied(url) as copy:
+                outcome = run_doomed(admin, copy, run, instant, how)
+                # Batches go by time: there may be a few less than in the run that was counted.
+                assert outcome.struck or instant - outcome.statements < 5
+                survival.statements[how] += 1
+                print(f"{how} before statement {instant}")  # shown when the test fails
+                yield copy
+                survival.survived[how] += 1
+
+    return strike
 
 
 @pytest.fixture(scope="module")
@@ -375,21 +377,17 @@ def test_an_upgrade_killed_at_any_statement_is_finished_by_the_next(
     head: str,
     how: How,
     parts: int,
-    copied: Copied,
-    doomed: Doomed,
-    instants: Instants,
+    struck: Struck,
     migrate: Migrate,
     dump: Dump,
     rows: ReadRows,
 ) -> None:
     expected = modern_rows(rows(legacy_url))
-    for instant in instants(legacy_url, migrate, parts):
-        with copied(legacy_url) as url:
-            doomed(url, migrate, instant, how)
-            migrate(url)
-            assert dump(url) == head, f"killed before statement {instant}"
-            after = [json.loads(row, parse_float=Decimal) for row in rows(url)["archives"]]
-            assert after == expected, f"killed before statement {instant}"
+    for url in struck("alembic upgrade head", legacy_url, migrate, parts, how):
+        migrate(url)
+        assert dump(url) == head
+        after = [json.loads(row, parse_float=Decimal) for row in rows(url)["archives"]]
+        assert after == expected
 
 
 @pytest.mark.parametrize(("how", "parts"), [("SIGKILL", 20), ("terminate", 6)])
@@ -397,47 +395,38 @@ def test_a_downgrade_killed_at_any_statement_is_finished_by_the_next(
     legacy_url: URL,
     how: How,
     parts: int,
-    copied: Copied,
-    doomed: Doomed,
-    instants: Instants,
+    struck: Struck,
     migrate: Migrate,
     dump: Dump,
     rows: ReadRows,
 ) -> None:
     schema = dump(legacy_url)
     migrate(legacy_url)
-    before = rows(legacy_url)
-    down = partial(migrate, revision="base")
-    for instant in instants(legacy_url, down, parts):
-        with copied(legacy_url) as url:
-            doomed(url, down, instant, how)
-            down(url)
-            assert dump(url, WITHOUT_VERSION) == schema, f"killed before statement {instant}"
-            assert rows(url) == before, f"killed before statement {instant}"
+    before, down = rows(legacy_url), partial(migrate, revision="base")
+    for url in struck("alembic downgrade base", legacy_url, down, parts, how):
+        down(url)
+        assert dump(url, WITHOUT_VERSION) == schema
+        assert rows(url) == before
 
 
 def test_a_killed_upgrade_is_undone_by_stamping_and_downgrading_it(
     legacy_url: URL,
     alembic_ini: Path,
     connect: Connect,
-    copied: Copied,
-    doomed: Doomed,
-    instants: Instants,
+    struck: Struck,
     migrate: Migrate,
     dump: Dump,
 ) -> None:
     schema = dump(legacy_url)
     migrate(legacy_url, "0006")
     up = partial(migrate, revision="0007")
-    for instant in instants(legacy_url, up, 4):
-        with copied(legacy_url) as url:
-            doomed(url, up, instant)
-            engine = create_engine(url, poolclass=NullPool)
-            command.stamp(Config(alembic_ini, attributes={"connection": engine}), "0007")
-            migrate(url, "base")
-            assert dump(url, WITHOUT_VERSION) == schema, f"killed before statement {instant}"
-            with connect(url) as application:
-                application.execute("INSERT INTO artists (name) VALUES ('still writable')")
+    for url in struck("alembic upgrade 0007, undone", legacy_url, up, 4):
+        engine = create_engine(url, poolclass=NullPool)
+        command.stamp(Config(alembic_ini, attributes={"connection": engine}), "0007")
+        migrate(url, "base")
+        assert dump(url, WITHOUT_VERSION) == schema
+        with connect(url) as application:
+            application.execute("INSERT INTO artists (name) VALUES ('still writable')")
 
 
 def test_the_tables_may_be_in_another_schema_of_the_search_path(

@@ -149,7 +149,7 @@ class Proof:
     dump: Callable[[URL], str]
     script: Script
     psql: Psql
-    survivals: list[Survival]
+    survivals: dict[str, Survival]
 
     def __call__(
         self,
@@ -168,8 +168,7 @@ class Proof:
             run_on(self.prepared, first)
         applied = self._undisturbed(step, reverse)
         self._by_script(step, applied)
-        survival = Survival(operation)
-        self.survivals.append(survival)
+        survival = self.survivals.setdefault(operation, Survival(operation))
         failures = [
             failure
             for how in survival.statements

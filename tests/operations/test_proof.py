@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.kills import SURVIVALS
+
 Proof = Callable[..., None]
 FILL = "INSERT INTO songs (title) VALUES ('a'), ('b')"
 
@@ -24,11 +26,9 @@ def drop(op: Any) -> None:
 def test_an_operation_that_is_not_repeatable_is_found(
     proof: Proof, request: pytest.FixtureRequest
 ) -> None:
-    from tests.kills import SURVIVALS
-
     with pytest.raises(AssertionError, match=r'(?s)SIGKILL before.*"year".*terminate before'):
         proof("not repeatable", add, drop, fill=FILL)
-    survival = request.config.stash[SURVIVALS].pop()
+    survival = request.config.stash[SURVIVALS].pop("not repeatable")
     assert 0 < survival.survived["SIGKILL"] < survival.statements["SIGKILL"]
 
 
@@ -40,8 +40,6 @@ def test_a_reverse_that_leaves_something_is_found(proof: Proof) -> None:
 def test_a_row_that_a_second_run_visits_again_is_found(
     proof: Proof, request: pytest.FixtureRequest
 ) -> None:
-    from tests.kills import SURVIVALS
-
     def step(op: Any) -> None:
         with op.get_context().autocommit_block():
             op.execute("UPDATE songs SET title = title || '!'")
@@ -49,4 +47,4 @@ def test_a_row_that_a_second_run_visits_again_is_found(
 
     with pytest.raises(AssertionError, match="SIGKILL before"):
         proof("visits twice", step, fill=FILL)
-    request.config.stash[SURVIVALS].pop()
+    request.config.stash[SURVIVALS].pop("visits twice")
