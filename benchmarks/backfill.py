@@ -2,7 +2,9 @@
 
 import random
 import time
+from collections.abc import Callable
 from multiprocessing.synchronize import Event
+from statistics import median
 
 from sqlalchemy import URL, Engine, create_engine, text
 from sqlalchemy.pool import NullPool
@@ -16,15 +18,16 @@ from pgmodern.runner import alone
 
 ROWS, KILLS, SEED = 1_000_000, 100, 7
 KILLED_PART = 0.8  # of the undisturbed backfill's time is spread over those who are killed
-IDLE_SECONDS = 15.0
+IDLE_SECONDS, REPETITIONS = 5.0, 3
 
 READ = "SELECT title FROM {table} WHERE id = %(id)s"
 WRITE = "UPDATE {table} SET title = title || '!' WHERE id = %(id)s"
 
 
 def make(engine: Engine, table: str) -> None:
-    """Make a table whose rows count the visits."""
+    """Make a table whose rows count the visits, in place of one of that name."""
     with engine.begin() as connection:
+        connection.execute(text(f"DROP TABLE IF EXISTS {table}"))
         connection.execute(
             text(
                 f"CREATE TABLE {table} (id bigint PRIMARY KEY, title text NOT NULL, "
@@ -93,42 +96,56 @@ def neighbours(engine: Engine, table: str, *, idle: bool) -> tuple[Latencies, La
     return reads, writes
 
 
-def costs(engine: Engine) -> tuple[float, float]:
-    """Return the seconds that the backfill takes, and those of one UPDATE."""
-    make(engine, "filled")
+def seconds(engine: Engine, change: Callable[[str], None]) -> float:
+    """Return how long a change of the whole of a new table takes."""
+    make(engine, "changed")
     started = time.perf_counter()
-    fill(engine.url, "filled")
-    filled = time.perf_counter() - started
-    make(engine, "updated")
-    started = time.perf_counter()
-    update(engine, "updated")
-    return filled, time.perf_counter() - started
+    change("changed")
+    return time.perf_counter() - started
+
+
+def compare(engine: Engine) -> list[Figure]:
+    """Compare backfill and UPDATE, busy and idle, in turns; the median of each."""
+    filled, updated, reads, writes = list[float](), list[float](), [], []
+    for _ in range(REPETITIONS):
+        filled.append(seconds(engine, lambda table: fill(engine.url, table)))
+        updated.append(seconds(engine, lambda table: update(engine, table)))
+        make(engine, "shared")
+        idle = neighbours(engine, "shared", idle=True)
+        busy = neighbours(engine, "shared", idle=False)
+        reads.append((busy[0], idle[0]))
+        writes.append((busy[1], idle[1]))
+    figures = [
+        Figure("the whole table", median(filled), "s", median(updated), ratio_at_least=0.5),
+    ]
+    for who, pairs in (("reader", reads), ("writer", writes)):
+        p99 = [median(each.p99 for each in side) for side in zip(*pairs, strict=True)]
+        slowest = [median(each.longest for each in side) for side in zip(*pairs, strict=True)]
+        figures += [
+            Figure(f"{who}'s p99", p99[0], "ms", p99[1], ratio_at_least=0.8),
+            Figure(f"{who}'s slowest", slowest[0], "ms", slowest[1]),
+        ]
+    return figures
 
 
 def ask(engine: Engine, _dataset: Dataset) -> Report:
-    """Fill one table undisturbed, one beside neighbours, and one under kills."""
-    filled, updated = costs(engine)
-    make(engine, "shared")
-    idle_reads, idle_writes = neighbours(engine, "shared", idle=True)
-    reads, writes = neighbours(engine, "shared", idle=False)
+    """Fill tables undisturbed and beside neighbours, and one under kills."""
+    figures = compare(engine)
     make(engine, "killed")
-    kills = kill(engine.url, "killed", filled)
+    kills = kill(engine.url, "killed", figures[0].value)
     left = not_once(engine, "killed")
     fill(engine.url, "killed")
     return Report(
         f"backfill: {ROWS:,} rows",
         "one UPDATE, or idle",
         [
-            Figure("the whole table", filled, "s", updated, ratio_at_least=0.5),
-            Figure("reader's p99", reads.p99, "ms", idle_reads.p99, ratio_at_least=0.8),
-            Figure("writer's p99", writes.p99, "ms", idle_writes.p99, ratio_at_least=0.8),
-            Figure("reader's slowest", reads.longest, "ms", idle_reads.longest),
-            Figure("writer's slowest", writes.longest, "ms", idle_writes.longest),
+            *figures,
             Figure("killed", kills, "clients", at_least=KILLS),
             Figure("left for the last", left, "rows", at_least=1),
             Figure("not visited exactly once", not_once(engine, "killed"), "rows", at_most=0),
         ],
         [
+            f"The median of {REPETITIONS} turns, each on new tables.",
             "The reader and the writer take one row every 5 ms, each its own transaction; a ratio "
             "of 0.8x is 1.25 times the idle latency.",
             f"{KILLS} clients, one after the other, are killed by SIGKILL at random instants; one "
