@@ -12,7 +12,17 @@ import typer
 from rich.console import Console
 from sqlalchemy import Engine
 
-from benchmarks import database, documents, full_text, fuzzy, nearest, search_vector
+from benchmarks import (
+    backfill,
+    database,
+    documents,
+    full_text,
+    fuzzy,
+    nearest,
+    runners,
+    search_vector,
+    stalls,
+)
 from benchmarks.dataset import DEFAULT_FOLDER, DataMissing, Dataset
 from benchmarks.report import Report
 
@@ -22,7 +32,11 @@ QUESTIONS: dict[str, Callable[[Engine, Dataset], Report]] = {
     "search_vector": search_vector.ask,
     "documents": documents.ask,
     "nearest": nearest.ask,
+    "stalls": stalls.ask,
+    "runners": runners.ask,
+    "backfill": backfill.ask,
 }
+WITHOUT_DATA = {"stalls", "runners", "backfill"}
 
 
 def main(
@@ -47,7 +61,8 @@ def main(
 def _answers(
     names: list[str], dataset: Dataset, console: Console, json_path: Path | None
 ) -> list[Report]:
-    dataset.tracks()  # so that what is missing is said before a server starts
+    if set(names) - WITHOUT_DATA:
+        dataset.tracks()  # so that what is missing is said before a server starts
     engine = database.start()
     server = f"{database.version(engine)}, Python {platform.python_version()}, one client"
     console.print(server)

@@ -94,6 +94,8 @@ class Report:
 
 
 def _written(value: float, unit: str) -> str:
+    if isinstance(value, int):  # a count
+        return f"{value:,} {unit}"
     if not unit:
         return f"{value:.3f}"
     digits = 0 if value >= 100 else 1 if value >= 10 else 2

@@ -9,18 +9,18 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy import URL, Engine, create_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy import URL
 
 from pgmodern import embedded
+from tests.kills import SURVIVALS, libpq
 
 ROOT = Path(__file__).parents[1]
 LEGACY = ROOT.parent / "shared" / "legacy"
@@ -32,10 +32,29 @@ MADE_AT = re.compile(r"^ALTER TABLE ONLY .* SET \(pg_attver=\d+\);\n", re.MULTIL
 NAMES_A_DATABASE = ("DATABASE_URL", "POSTGRES_", "PGMODERN_", "PGHOST", "PGPASSWORD", "PGSERVICE")
 
 
-def _libpq(url: URL) -> str:
-    written = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    rest, mark, query = written.partition("?")
-    return rest + mark + query.replace("+", "%20")  # libpq knows no + for a blank
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option for those who have the time."""
+    parser.addoption(
+        "--every-statement",
+        action="store_true",
+        help="kill whole upgrades and downgrades before every statement, not only before some",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep what the proofs by killing found, for the summary."""
+    config.stash[SURVIVALS] = {}
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say for each operation how many kills it survived."""
+    if config.stash[SURVIVALS]:
+        terminalreporter.section("killed before a statement, run again: how many were survived")
+        terminalreporter.line(f"{'operation':<50}{'SIGKILL':>12}  pg_terminate_backend")
+    for survival in config.stash[SURVIVALS].values():
+        terminalreporter.line(str(survival))
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +85,7 @@ def start_alembic(
             ini: Path = alembic_ini,
             **variables: str,
         ) -> Process:
-            named = {"DATABASE_URL": _libpq(url) if isinstance(url, URL) else url} if url else {}
+            named = {"DATABASE_URL": libpq(url) if isinstance(url, URL) else url} if url else {}
             process = subprocess.Popen(
                 [sys.executable, "-m", "alembic", "-c", str(ini), *arguments],
                 cwd=tmp_path,
@@ -110,7 +129,7 @@ def dump(binaries: Path) -> Callable[..., str]:
 
     def run(url: URL, *options: str) -> str:
         written = subprocess.run(
-            [*command, *options, _libpq(url)], capture_output=True, text=True, check=True
+            [*command, *options, libpq(url)], capture_output=True, text=True, check=True
         ).stdout
         return MADE_AT.sub("", written)
 
@@ -124,7 +143,7 @@ def psql(binaries: Path) -> Callable[[URL, str], Completed]:
 
     def run(url: URL, script: str) -> Completed:
         return subprocess.run(
-            [*command, _libpq(url)], input=script, capture_output=True, text=True, check=False
+            [*command, libpq(url)], input=script, capture_output=True, text=True, check=False
         )
 
     return run
@@ -134,7 +153,7 @@ def psql(binaries: Path) -> Callable[[URL, str], Completed]:
 def connect() -> Iterator[Connect]:
     """Open a connection of psycopg's own, in autocommit mode; closed when the test ends."""
     with ExitStack() as stack:
-        yield lambda url: stack.enter_context(psycopg.connect(_libpq(url), autocommit=True))
+        yield lambda url: stack.enter_context(psycopg.connect(libpq(url), autocommit=True))
 
 
 @pytest.fixture(scope="session")
@@ -151,37 +170,16 @@ def guarded_server() -> Iterator[URL]:
     """An embedded server of its own that asks every role but `postgres` for its password."""
     with tempfile.TemporaryDirectory(prefix="pgmodern-guarded-") as home:
         url = embedded.start(Path(home), keep=False)
-        with psycopg.connect(_libpq(url), autocommit=True) as admin:
+        with psycopg.connect(libpq(url), autocommit=True) as admin:
             (rules,) = admin.execute("SHOW hba_file").fetchone() or ("",)
             before = admin.execute("SELECT pg_conf_load_time()").fetchone()
             Path(rules).write_text("local all postgres trust\nlocal all all scram-sha-256\n")
             admin.execute("SELECT pg_reload_conf()")
         loaded = before
         while loaded == before:
-            with psycopg.connect(_libpq(url)) as admin:
+            with psycopg.connect(libpq(url)) as admin:
                 loaded = admin.execute("SELECT pg_conf_load_time()").fetchone()
         yield url
-
-
-@pytest.fixture
-def doomed() -> Iterator[Callable[[URL, Iterator[int]], Engine]]:
-    """An engine whose server process is killed just before the statement that ends the fuse."""
-    with ExitStack() as stack:
-
-        def light(url: URL, fuse: Iterator[int]) -> Engine:
-            class Cursor(psycopg.Cursor[Any]):
-                def execute(self, *args: Any, **kwargs: Any) -> Self:
-                    if next(fuse, None) is None:
-                        with psycopg.connect(_libpq(url), autocommit=True) as killer:
-                            pid = self.connection.info.backend_pid
-                            killer.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
-                    return super().execute(*args, **kwargs)
-
-            engine = create_engine(url, poolclass=NullPool, connect_args={"cursor_factory": Cursor})
-            stack.callback(engine.dispose)
-            return engine
-
-        yield light
 
 
 @pytest.fixture
@@ -216,24 +214,33 @@ def _copied(admin: psycopg.Connection, url: URL, database: str | None) -> tuple[
 @pytest.fixture(scope="session")
 def migrated_database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
     """A migrated database for tests that write nothing."""
-    with psycopg.connect(_libpq(postgres_url), autocommit=True) as admin:
+    with psycopg.connect(libpq(postgres_url), autocommit=True) as admin:
         url, drop = _copied(admin, postgres_url, template_database)
         yield url
         admin.execute(drop)
 
 
 @pytest.fixture
-def clone(postgres_url: URL, connect: Connect) -> Iterator[Callable[[URL], URL]]:
-    """Copy a database to which nothing is connected; dropped when the test ends."""
+def copied(postgres_url: URL, connect: Connect) -> Callable[[URL], AbstractContextManager[URL]]:
+    """Copy a database to which nothing is connected; dropped when the `with` block ends."""
     admin = connect(postgres_url)
+
+    @contextmanager
+    def copy(url: URL) -> Iterator[URL]:
+        copied, drop = _copied(admin, url, url.database)
+        try:
+            yield copied
+        finally:
+            admin.execute(drop)
+
+    return copy
+
+
+@pytest.fixture
+def clone(copied: Callable[[URL], AbstractContextManager[URL]]) -> Iterator[Callable[[URL], URL]]:
+    """Copy a database to which nothing is connected; dropped when the test ends."""
     with ExitStack() as stack:
-
-        def copy(url: URL) -> URL:
-            copied, drop = _copied(admin, url, url.database)
-            stack.callback(admin.execute, drop)
-            return copied
-
-        yield copy
+        yield lambda url: stack.enter_context(copied(url))
 
 
 _PGBOUNCER = """

@@ -11,15 +11,14 @@ import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from psycopg.errors import AdminShutdown, CheckViolation
-from sqlalchemy import URL, Connection, Engine, create_engine
-from sqlalchemy.exc import SQLAlchemyError
+from psycopg.errors import CheckViolation
+from sqlalchemy import URL, Connection, create_engine
 from sqlalchemy.pool import NullPool
 
 from pgmodern.backfill import LARGEST, SMALLEST, STATE, Backfill, next_size, offline, run
+from tests.kills import run_doomed
 
 Connect = Callable[[URL], psycopg.Connection]
-Doomed = Callable[[URL, Iterator[int]], Engine]
 Psql = Callable[[URL, str], subprocess.CompletedProcess[str]]
 
 VISIT = Backfill(
@@ -165,20 +164,19 @@ def test_rows_that_come_meanwhile_are_visited_once_if_they_come_ahead(
     assert database.execute(VISITS).fetchall() == ONCE
 
 
+def visit(url: URL) -> None:
+    """Run the backfill as a client of its own."""
+    with create_engine(url, isolation_level="AUTOCOMMIT").connect() as connection:
+        run(connection, VISIT)
+
+
 def test_a_backfill_killed_at_any_statement_goes_on_where_it_stopped(
-    empty_database_url: URL, database: psycopg.Connection, connection: Connection, doomed: Doomed
+    empty_database_url: URL, database: psycopg.Connection, connection: Connection
 ) -> None:
     create_songs(database)
-    died = 0
-    for fatal in itertools.count(1):
+    for fatal in itertools.count():
         database.execute("UPDATE songs SET visits = 0")
-        engine = doomed(empty_database_url, iter(range(fatal)))
-        try:
-            with engine.connect() as mortal:
-                run(mortal.execution_options(isolation_level="AUTOCOMMIT"), VISIT)
-        except (SQLAlchemyError, AdminShutdown):
-            died += 1
-        else:
+        if not run_doomed(database, empty_database_url, visit, fatal, "SIGKILL").struck:
             break
         stopped = state(database) or []
         last = int(stopped[0][1]) if stopped else 0
@@ -187,7 +185,7 @@ def test_a_backfill_killed_at_any_statement_goes_on_where_it_stopped(
         run(connection, VISIT)
         assert database.execute(VISITS).fetchall() == ONCE, f"killed before statement {fatal}"
         assert state(database) is None
-    assert died > 15
+    assert fatal > 15
 
 
 CHILD = """

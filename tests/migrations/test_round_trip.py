@@ -8,8 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,9 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Engine, create_engine
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from pgmodern.errors import PgmodernError
+from tests.kills import NEVER, SURVIVALS, How, Run, Survival, run_doomed
 
 Connect = Callable[[URL], psycopg.Connection]
 Dump = Callable[..., str]
@@ -33,9 +33,9 @@ Blocked = Callable[[URL], int]
 Psql = Callable[[URL, str], subprocess.CompletedProcess[str]]
 Migrate = Callable[..., None]
 Clone = Callable[[URL], URL]
-Doomed = Callable[[URL, Iterator[int]], Engine]
+Copied = Callable[[URL], AbstractContextManager[URL]]
+Struck = Callable[..., Iterator[URL]]
 
-DIED = (SQLAlchemyError, psycopg.OperationalError, PgmodernError)
 WITHOUT_VERSION = "--exclude-table=*.alembic_version"
 ARCHIVE = "INSERT INTO archives (user_id, name, playlist_data) VALUES (gen_random_uuid(), '', '7')"
 
@@ -52,6 +52,39 @@ def migrate(alembic_ini: Path) -> Migrate:
         engine.dispose()
 
     return run
+
+
+@pytest.fixture
+def struck(
+    postgres_url: URL, connect: Connect, copied: Copied, request: pytest.FixtureRequest
+) -> Struck:
+    """Yield copies of a database on which a run died, each time before another statement.
+
+    Before one of each of its parts, at random; with --every-statement before each one.
+    """
+    admin, survivals = connect(postgres_url), request.config.stash[SURVIVALS]
+
+    def instants(url: URL, run: Run, parts: int) -> list[int]:
+        with copied(url) as copy:
+            total = run_doomed(admin, copy, run, NEVER, "SIGKILL").statements
+        if request.config.getoption("--every-statement"):
+            return list(range(total))
+        edges = [total * part // parts for part in range(parts + 1)]
+        return [random.randrange(*part) for part in itertools.pairwise(edges)]
+
+    def strike(what: str, url: URL, run: Run, parts: int, how: How = "SIGKILL") -> Iterator[URL]:
+        survival = survivals.setdefault(what, Survival(what))
+        for instant in instants(url, run, parts):
+            with copied(url) as copy:
+                outcome = run_doomed(admin, copy, run, instant, how)
+                # Batches go by time: there may be a few less than in the run that was counted.
+                assert outcome.struck or instant - outcome.statements < 5
+                survival.statements[how] += 1
+                print(f"{how} before statement {instant}")  # shown when the test fails
+                yield copy
+                survival.survived[how] += 1
+
+    return strike
 
 
 @pytest.fixture(scope="module")
@@ -339,66 +372,60 @@ def test_a_revision_can_be_repeated(
     assert database.execute(indexes).fetchone() == built
 
 
-def test_an_upgrade_whose_server_process_dies_is_finished_by_the_next(
+@pytest.mark.parametrize(("how", "parts"), [("SIGKILL", 40), ("terminate", 10)])
+def test_an_upgrade_killed_at_any_statement_is_finished_by_the_next(
     legacy_url: URL,
     head: str,
-    clone: Clone,
-    doomed: Doomed,
+    how: How,
+    parts: int,
+    struck: Struck,
     migrate: Migrate,
     dump: Dump,
     rows: ReadRows,
 ) -> None:
     expected = modern_rows(rows(legacy_url))
-    counter = itertools.count()
-    migrate(doomed(clone(legacy_url), counter))
-    for instant in spread(next(counter), 10):
-        url = clone(legacy_url)
-        with pytest.raises(DIED):
-            migrate(doomed(url, iter(range(instant))))
+    for url in struck("alembic upgrade head", legacy_url, migrate, parts, how):
         migrate(url)
-        assert dump(url) == head, f"killed before statement {instant}"
+        assert dump(url) == head
         after = [json.loads(row, parse_float=Decimal) for row in rows(url)["archives"]]
-        assert after == expected, f"killed before statement {instant}"
+        assert after == expected
 
 
-def test_a_downgrade_whose_server_process_dies_is_finished_by_the_next(
-    legacy_url: URL, clone: Clone, doomed: Doomed, migrate: Migrate, dump: Dump, rows: ReadRows
+@pytest.mark.parametrize(("how", "parts"), [("SIGKILL", 20), ("terminate", 6)])
+def test_a_downgrade_killed_at_any_statement_is_finished_by_the_next(
+    legacy_url: URL,
+    how: How,
+    parts: int,
+    struck: Struck,
+    migrate: Migrate,
+    dump: Dump,
+    rows: ReadRows,
 ) -> None:
     schema = dump(legacy_url)
     migrate(legacy_url)
-    before = rows(clone(legacy_url))
-    counter = itertools.count()
-    migrate(doomed(clone(legacy_url), counter), "base")
-    for instant in spread(next(counter), 6):
-        url = clone(legacy_url)
-        with pytest.raises(DIED):
-            migrate(doomed(url, iter(range(instant))), "base")
-        migrate(url, "base")
-        assert dump(url, WITHOUT_VERSION) == schema, f"killed before statement {instant}"
-        assert rows(url) == before, f"killed before statement {instant}"
+    before, down = rows(legacy_url), partial(migrate, revision="base")
+    for url in struck("alembic downgrade base", legacy_url, down, parts, how):
+        down(url)
+        assert dump(url, WITHOUT_VERSION) == schema
+        assert rows(url) == before
 
 
 def test_a_killed_upgrade_is_undone_by_stamping_and_downgrading_it(
     legacy_url: URL,
     alembic_ini: Path,
     connect: Connect,
-    clone: Clone,
-    doomed: Doomed,
+    struck: Struck,
     migrate: Migrate,
     dump: Dump,
 ) -> None:
     schema = dump(legacy_url)
     migrate(legacy_url, "0006")
-    counter = itertools.count()
-    migrate(doomed(clone(legacy_url), counter), "0007")
-    for instant in spread(next(counter), 4):
-        url = clone(legacy_url)
-        with pytest.raises(DIED):
-            migrate(doomed(url, iter(range(instant))), "0007")
+    up = partial(migrate, revision="0007")
+    for url in struck("alembic upgrade 0007, undone", legacy_url, up, 4):
         engine = create_engine(url, poolclass=NullPool)
         command.stamp(Config(alembic_ini, attributes={"connection": engine}), "0007")
         migrate(url, "base")
-        assert dump(url, WITHOUT_VERSION) == schema, f"killed before statement {instant}"
+        assert dump(url, WITHOUT_VERSION) == schema
         with connect(url) as application:
             application.execute("INSERT INTO artists (name) VALUES ('still writable')")
 
@@ -417,14 +444,6 @@ def test_the_tables_may_be_in_another_schema_of_the_search_path(
     assert database.execute(WRONG_VECTORS).fetchone() == (0,)
     migrate(url, "base")
     assert dump(empty_database_url, WITHOUT_VERSION) == before
-
-
-def spread(total: int, parts: int) -> list[int]:
-    """Return an instant of each part, at random."""
-    return [
-        random.randrange(total * part // parts, total * (part + 1) // parts)
-        for part in range(parts)
-    ]
 
 
 MANY_ROWS = """

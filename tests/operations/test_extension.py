@@ -1,7 +1,7 @@
 """`op.create_extension` and `op.drop_extension`."""
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -12,6 +12,7 @@ from pgmodern.errors import ExtensionError
 
 Step = Callable[[Any], object]
 Apply = Callable[[Step], None]
+Proof = Callable[..., None]
 Psql = Callable[[URL, str], subprocess.CompletedProcess[str]]
 
 
@@ -92,13 +93,8 @@ def test_one_that_the_server_does_not_have_is_refused(
         apply(lambda op: op.create_extension("nothing-such"))
 
 
-def test_killed_anywhere_it_is_as_if_it_had_not_begun(
-    database: psycopg.Connection, apply: Apply, apply_killed: Callable[[Step], Iterator[int]]
-) -> None:
-    for killed in apply_killed(create):
-        assert version(database) is not None
-        apply(drop)
-        assert version(database) is None, f"killed before statement {killed}"
+def test_killed_anywhere_it_is_as_if_it_had_not_begun(proof: Proof) -> None:
+    proof("create_extension", create, drop)
 
 
 def test_the_script_does_the_same(

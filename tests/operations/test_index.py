@@ -3,7 +3,7 @@
 import itertools
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,6 +19,7 @@ from pgmodern.operations.index import CreateIndexOnline, DropIndexOnline, Replac
 Step = Callable[[Any], object]
 Apply = Callable[[Step], None]
 Connect = Callable[[URL], psycopg.Connection]
+Proof = Callable[..., None]
 Psql = Callable[[URL, str], subprocess.CompletedProcess[str]]
 
 FILL = "INSERT INTO songs (title, album) SELECT md5(i::text), 'a' FROM generate_series(1, 200) AS i"
@@ -224,16 +225,35 @@ def test_an_old_snapshot_delays_the_build_and_does_not_end_it(
     assert found[2]
 
 
+VECTORS = (
+    "CREATE EXTENSION vector; ALTER TABLE songs ADD embedding vector(3);"
+    "INSERT INTO songs (title, embedding) SELECT md5(i::text), ARRAY[i, i % 7, 1]::real[] "
+    "FROM generate_series(1, 200) AS i"
+)
+NEAREST: dict[str, Any] = {
+    "postgresql_using": "hnsw",
+    "postgresql_ops": {"embedding": "vector_cosine_ops"},
+    "postgresql_with": {"m": 8},
+}
+
+
+@pytest.mark.parametrize(
+    ("what", "step", "fill"),
+    [
+        ("btree", create("title"), FILL),
+        ("unique", create("title", unique=True), FILL),
+        ("GIN", create(text("to_tsvector('simple', title)"), postgresql_using="gin"), FILL),
+        ("HNSW", create("embedding", **NEAREST), VECTORS),
+    ],
+)
 def test_a_build_killed_at_any_statement_is_finished_by_the_next(
-    database: psycopg.Connection, apply: Apply, apply_killed: Callable[[Step], Iterator[int]]
+    proof: Proof, what: str, step: Step, fill: str
 ) -> None:
-    killed = 0
-    for killed in apply_killed(create("title")):
-        found = index(database)
-        assert found is not None
-        assert found[2], f"killed before statement {killed}"
-        database.execute("DROP INDEX ix")
-    assert killed > 3
+    proof(f"create_index_online, {what}", step, drop(), fill=fill)
+
+
+def test_a_drop_killed_at_any_statement_is_finished_by_the_next(proof: Proof) -> None:
+    proof("drop_index_online", drop(), create("title"), fill=FILL, first=create("title"))
 
 
 def test_a_build_killed_midway_is_finished_by_the_next(
@@ -342,20 +362,11 @@ def test_an_index_serves_until_its_successor_is_there(
     assert index(database) == found
 
 
-def test_a_replacement_killed_at_any_statement_is_finished_by_the_next(
-    database: psycopg.Connection, apply_killed: Callable[[Step], Iterator[int]]
-) -> None:
-    database.execute(FILL)
-    database.execute("CREATE INDEX ix ON songs (title, album)")
-    killed = 0
-    for killed in apply_killed(replace("title")):
-        found = index(database)
-        assert found is not None
-        assert found[1:] == ("CREATE INDEX ix ON public.songs USING btree (title)", True)
-        assert names(database) == {"ix"}, f"killed before statement {killed}"
-        database.execute("DROP INDEX ix")
-        database.execute("CREATE INDEX ix ON songs (title, album)")
-    assert killed > 8
+def test_a_replacement_survives_every_kill(proof: Proof) -> None:
+    before = create("title", "album")
+    proof(
+        "replace_index_online", replace("title"), replace("title", "album"), fill=FILL, first=before
+    )
 
 
 def test_a_replacement_that_cannot_be_leaves_the_old_one(

@@ -1,7 +1,7 @@
 """`op.add_search_vector_online` and its reverse: a tsvector that a trigger keeps."""
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +14,7 @@ from pgmodern.operations.search_vector import AddSearchVectorOnline
 Step = Callable[[Any], object]
 Apply = Callable[[Step], None]
 Connect = Callable[[URL], psycopg.Connection]
+Proof = Callable[..., None]
 Psql = Callable[[URL, str], subprocess.CompletedProcess[str]]
 
 FILL = (
@@ -151,17 +152,8 @@ def test_it_goes_without_remains_and_comes_again(
     database.execute("INSERT INTO songs (title) VALUES ('still writable')")
 
 
-def test_killed_anywhere_it_is_finished_by_the_next(
-    database: psycopg.Connection, apply: Apply, apply_killed: Callable[[Step], Iterator[int]]
-) -> None:
-    before = remains(database)
-    database.execute(FILL)
-    killed = 0
-    for killed in apply_killed(add):
-        assert database.execute(WRONG).fetchone() == (0,), f"killed before statement {killed}"
-        apply(drop)
-        assert remains(database) == before, f"killed before statement {killed}"
-    assert killed > 10
+def test_killed_anywhere_it_is_finished_by_the_next(proof: Proof) -> None:
+    proof("add_search_vector_online", add, drop, fill=FILL)
 
 
 def test_added_killed_dropped_and_added_again_it_holds_every_row(
@@ -181,14 +173,8 @@ def test_added_killed_dropped_and_added_again_it_holds_every_row(
     assert database.execute(WRONG).fetchone() == (0,)
 
 
-def test_killed_anywhere_dropping_is_finished_by_the_next(
-    database: psycopg.Connection, apply: Apply, apply_killed: Callable[[Step], Iterator[int]]
-) -> None:
-    before = remains(database)
-    apply(add)
-    for killed in apply_killed(drop):
-        assert remains(database) == before, f"killed before statement {killed}"
-        apply(add)
+def test_killed_anywhere_dropping_is_finished_by_the_next(proof: Proof) -> None:
+    proof("drop_search_vector_online", drop, add, fill=FILL, first=add)
 
 
 def test_it_gives_way_to_a_transaction_that_reads_the_table(

@@ -1,0 +1,79 @@
+"""An application that goes on working while something is done to its table."""
+
+import multiprocessing
+import random
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection as Pipe
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from sqlalchemy import URL, create_engine
+from sqlalchemy.pool import NullPool
+
+from pgmodern.locks import driver
+
+# Its children start in milliseconds, and none of them has a thread or a connection of ours.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["benchmarks.load", "benchmarks.backfill"])
+PAUSE_SECONDS = 0.005  # so that the load leaves the machine to what is measured
+
+
+@dataclass(slots=True)
+class Latencies:
+    """The milliseconds of each statement; there when the load has ended."""
+
+    milliseconds: NDArray[np.float64]
+
+    @property
+    def longest(self) -> float:
+        """The longest that any statement took."""
+        return float(self.milliseconds.max())
+
+    @property
+    def p99(self) -> float:
+        """The latency in milliseconds that one statement in a hundred exceeds."""
+        return float(np.percentile(self.milliseconds, 99))
+
+
+@contextmanager
+def load(url: URL, statements: Sequence[str], rows: int) -> Iterator[Latencies]:
+    """Run statements in turn, each its own transaction, in a process, while the body runs.
+
+    Each is given the number of one of the rows, at random, as `%(id)s`.
+    """
+    ours, theirs = PROCESSES.Pipe()
+    process = PROCESSES.Process(target=_work, args=(url, statements, rows, theirs), daemon=True)
+    process.start()
+    theirs.close()  # so that its death is the end of the pipe
+    ours.recv()  # it has begun
+    latencies = Latencies(np.empty(0))
+    try:
+        yield latencies
+    finally:
+        ours.send("end")
+        latencies.milliseconds = np.array(ours.recv()) * 1000
+        process.join()
+
+
+def _work(url: URL, statements: Sequence[str], rows: int, pipe: Pipe) -> None:
+    chance, seconds = random.Random(rows), list[float]()
+    with create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as ours:
+        session = driver(ours)
+        for statement in statements:  # the first of each also fills the caches
+            _timed(session, statement, 1)
+        pipe.send("begun")
+        while not pipe.poll():
+            for statement in statements:
+                seconds.append(_timed(session, statement, chance.randint(1, rows)))
+                time.sleep(PAUSE_SECONDS)
+    pipe.send(seconds)
+
+
+def _timed(session: psycopg.Connection[tuple[object, ...]], statement: str, row: int) -> float:
+    started = time.perf_counter()
+    session.execute(statement.encode(), {"id": row})
+    return time.perf_counter() - started
