@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from pgmodern import runner
 from pgmodern.errors import DatabaseUnavailable
-from pgmodern.runner import alone, holder, require_alone
+from pgmodern.runner import after_the_last, alone, holder, require_alone
 
 Connect = Callable[[URL], psycopg.Connection]
 StartAlembic = Callable[..., subprocess.Popen[str]]
@@ -86,6 +86,30 @@ def test_an_application_s_own_advisory_locks_are_in_nobody_s_way(
         found = holder(connection)
         assert found is not None
         assert found.pid == connection.info.backend_pid
+
+
+def test_the_session_of_a_killed_runner_is_waited_for(
+    engine: Engine, empty_database_url: URL, connect: Connect
+) -> None:
+    dying = create_engine(empty_database_url, poolclass=NullPool).connect()
+    mine = create_engine(empty_database_url, poolclass=NullPool).connect()
+    entered: list[float] = []
+
+    def run() -> None:
+        with alone(engine), after_the_last(mine):
+            entered.append(time.monotonic())
+
+    with ThreadPoolExecutor() as pool:
+        with after_the_last(dying):
+            running = pool.submit(run)
+            time.sleep(0.5)
+            assert not entered
+        running.result(timeout=10)
+    assert not mine.in_transaction()
+    left = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+    assert connect(empty_database_url).execute(left).fetchone() == (0,)
+    dying.close()
+    mine.close()
 
 
 def test_a_lost_lock_ends_the_run(

@@ -1,12 +1,13 @@
 """Backfills: one statement run over a whole table, in batches by key, resumable at any instant."""
 
+import hashlib
 import logging
 import time
 from dataclasses import dataclass
 
 from psycopg import sql
 from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import quoted
@@ -47,6 +48,12 @@ class Backfill:
     schema: str | None = None
 
     @property
+    def digest(self) -> str:
+        """What tells a backfill from an earlier version of itself."""
+        whole = "\0".join((self.relation, self.key, self.key_type, self.statement))
+        return hashlib.sha256(whole.encode()).hexdigest()
+
+    @property
     def relation(self) -> str:
         """The quoted name of the table."""
         return quoted(self.table, self.schema)
@@ -84,6 +91,8 @@ def run(
     backfill: Backfill,
     policy: LockPolicy | None = None,
     throttle: Throttle | None = None,
+    *,
+    keep: bool = False,
 ) -> int:
     """Run what is left of the backfill and return the number of rows that this run visited.
 
@@ -91,20 +100,22 @@ def run(
     it stopped and visits each row once. Rows that come in behind it (keys need not ascend) are
     not visited: a trigger or the application must write them as they should be. Locks only the
     rows of one batch at a time; where a row stays locked for `policy.timeout`, the batch lets go
-    of its own, and is tried again, smaller; so is one that takes too long.
+    of its own, and is tried again, smaller; so is one that takes too long. With `keep` it stays
+    on record that it is finished, until `forget` or `forget_finished`: killed before its revision
+    is stamped, it must not begin again.
     The connection must be in autocommit mode. Raises MigrationError when nothing could be visited
     for `policy.deadline`.
     """
     policy, throttle = policy or bounds(connection).policy, throttle or Throttle()
     connection.execute(text(_CREATE_STATE))
-    last = connection.scalar(text(_READ_STATE), {"name": backfill.name})
+    connection.execute(text(_CLAIM), {"name": backfill.name, "digest": backfill.digest})
     total = connection.scalar(text(_ESTIMATE), {"table": backfill.relation})
     size, done = FIRST_SIZE, 0
     load = load_of(connection, backfill.relation)
     with progress(f"backfilling {backfill.name}", total or None) as advance:
         while True:
             started = time.monotonic()
-            last, count, size = _visit(connection, backfill, last, size, policy, throttle)
+            count, size = _visit(connection, backfill, size, policy, throttle)
             if not count:
                 break
             done += count
@@ -112,7 +123,8 @@ def run(
             before, load = load, load_of(connection, backfill.relation)
             time.sleep(rest(throttle, time.monotonic() - started, load.wal - before.wal))
             load = _make_way(connection, backfill, throttle, load, policy.deadline)
-    forget(connection, backfill.name)
+    if not keep:
+        forget(connection, backfill.name)
     return done
 
 
@@ -131,23 +143,18 @@ def _make_way(
 
 
 def _visit(
-    connection: Connection,
-    backfill: Backfill,
-    last: str | None,
-    size: int,
-    policy: LockPolicy,
-    throttle: Throttle,
-) -> tuple[str | None, int, int]:
-    """Visit the next batch; return its last key, its size, and the size of the next one."""
+    connection: Connection, backfill: Backfill, size: int, policy: LockPolicy, throttle: Throttle
+) -> tuple[int, int]:
+    """Visit the next batch; return its size, none at the end, and the size of the next one."""
 
-    def attempt(timeout: float) -> tuple[str | None, int, int]:
+    def attempt(timeout: float) -> tuple[int, int]:
         nonlocal size
         started = time.monotonic()
         try:
             with transaction(connection):
                 _bound(connection, timeout, throttle)
-                reached, count = _run_batch(connection, backfill, last, size)
-            return reached, count, next_size(size, time.monotonic() - started)
+                count = _run_batch(connection, backfill, size)
+            return count, next_size(size, time.monotonic() - started)
         except (LockNotAvailable, DeadlockDetected, QueryCanceled) as error:
             if isinstance(error, QueryCanceled) and size == 1:
                 raise MigrationError(
@@ -170,28 +177,41 @@ def _bound(connection: Connection, timeout: float, throttle: Throttle) -> None:
     session.execute(f"SET LOCAL statement_timeout = '{milliseconds(throttle.batch)}'".encode())
 
 
-def _run_batch(
-    connection: Connection, backfill: Backfill, last: str | None, size: int
-) -> tuple[str | None, int]:
+def _run_batch(connection: Connection, backfill: Backfill, size: int) -> int:
+    # The row of the state is locked first: a killed client's last COMMIT may still be under way.
+    name = {"name": backfill.name}
+    last, finished = connection.execute(text(_LOCK_STATE), name).one_or_none() or (None, True)
+    if finished:
+        return 0
     after = "true" if last is None else backfill.after(backfill.literal(last))
     rows = driver(connection)
     row = rows.execute(backfill.next_batch(after, size).encode()).fetchone()
     if row is None:
-        return last, 0
+        connection.execute(text(_FINISH), name)
+        return 0
     upto, count = str(row[0]), int(str(row[1]))
     rows.execute(backfill.batch(after, backfill.literal(upto)).encode())
-    connection.execute(text(_SAVE_STATE), {"name": backfill.name, "last": upto})
-    return upto, count
+    connection.execute(text(_SAVE_STATE), name | {"last": upto})
+    return count
 
 
 def forget(connection: Connection, name: str) -> None:
     """Drop the state of a backfill, if there is any, so that it would start from the beginning."""
     with transaction(connection):
-        if connection.scalar(text(f"SELECT to_regclass('{STATE}') IS NULL")):
-            return
-        connection.execute(text(f"DELETE FROM {STATE} WHERE name = :name"), {"name": name})
-        if not connection.scalar(text(f"SELECT count(*) FROM {STATE}")):
-            connection.execute(text(f"DROP TABLE {STATE}"))
+        _forget(connection, text(f"DELETE FROM {STATE} WHERE name = :name"), {"name": name})
+
+
+def forget_finished(connection: Connection) -> None:
+    """Drop the state of what is finished: part of the transaction that stamps its revision."""
+    _forget(connection, text(f"DELETE FROM {STATE} WHERE finished"), {})
+
+
+def _forget(connection: Connection, delete: TextClause, values: dict[str, str]) -> None:
+    if connection.scalar(text(f"SELECT to_regclass('{STATE}') IS NULL")):
+        return
+    connection.execute(delete, values)
+    if not connection.scalar(text(f"SELECT count(*) FROM {STATE}")):
+        connection.execute(text(f"DROP TABLE {STATE}"))
 
 
 def offline(backfill: Backfill) -> str:
@@ -224,13 +244,19 @@ $backfill$"""
 _CREATE_STATE = f"""
     CREATE TABLE IF NOT EXISTS {STATE} (
         name text PRIMARY KEY,
-        last_key text NOT NULL,
+        digest text NOT NULL,
+        last_key text,
+        finished boolean NOT NULL DEFAULT false,
         updated_at timestamptz NOT NULL DEFAULT now()
     )
 """
-_READ_STATE = f"SELECT last_key FROM {STATE} WHERE name = :name"
-_SAVE_STATE = f"""
-    INSERT INTO {STATE} (name, last_key) VALUES (:name, :last)
-    ON CONFLICT (name) DO UPDATE SET last_key = excluded.last_key, updated_at = now()
+# One that has been rewritten since begins again.
+_CLAIM = f"""
+    INSERT INTO {STATE} AS state (name, digest) VALUES (:name, :digest)
+    ON CONFLICT (name) DO UPDATE SET digest = excluded.digest, last_key = NULL, finished = false
+    WHERE state.digest <> excluded.digest
 """
+_LOCK_STATE = f"SELECT last_key, finished FROM {STATE} WHERE name = :name FOR UPDATE"
+_SAVE_STATE = f"UPDATE {STATE} SET last_key = :last, updated_at = now() WHERE name = :name"
+_FINISH = f"UPDATE {STATE} SET finished = true, updated_at = now() WHERE name = :name"
 _ESTIMATE = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = to_regclass(:table)"

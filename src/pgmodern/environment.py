@@ -3,7 +3,7 @@
 import logging.config
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial, update_wrapper
@@ -11,13 +11,13 @@ from typing import Any
 
 import psycopg
 from alembic import context
-from alembic.runtime.migration import MigrationContext, MigrationStep
+from alembic.runtime.migration import MigrationContext, MigrationInfo, MigrationStep
 from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, text
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.pool import NullPool
 
 from pgmodern import autogenerate, embedded, operations, settings
-from pgmodern.backfill import STATE
+from pgmodern.backfill import STATE, forget_finished
 from pgmodern.engine import require_server, unavailable
 from pgmodern.errors import DatabaseUnavailable, MigrationError, PgmodernError, SettingsError
 from pgmodern.extensions import preflight
@@ -25,7 +25,7 @@ from pgmodern.indexes import required_extensions
 from pgmodern.locks import Driver, LockPolicy, bound, bounded, driver, milliseconds, patiently
 from pgmodern.operations.created import RECORD
 from pgmodern.revisions import Heads, Steps, plan
-from pgmodern.runner import alone, require_alone
+from pgmodern.runner import after_the_last, alone, require_alone
 
 # Of the migration's own session: no default of the database or the role may end a long build, and
 # a killed client must not leave its statement waiting for a lock.
@@ -110,9 +110,14 @@ def _run_online(
         context.configure(**ours, fn=partial(_show_plan, options["fn"]))
         _run_migrations()
         return
-    with alone(connection.engine) as observer, bound(connection, policy, observer) as held:
+    with (
+        alone(connection.engine) as observer,
+        after_the_last(connection),
+        bound(connection, policy, observer) as held,
+    ):
         _check_before_upgrade(connection, target_metadata)
-        context.configure(**ours, fn=partial(_bounded_steps, options["fn"], connection, observer))
+        steps = partial(_bounded_steps, options["fn"], connection, observer)
+        context.configure(**ours, fn=steps, on_version_apply=_forget_finished)
         _run_migrations()
         for name, seconds in held.waited.items():
             log.info("waited %.1f s in all for %s", seconds, name)
@@ -208,11 +213,21 @@ def _run_timed(runner: Driver, what: str, run: Callable[..., None], **kw: Any) -
     log.info("%s: %.1f s", what, time.monotonic() - started)
 
 
+def _forget_finished(
+    ctx: MigrationContext,
+    step: MigrationInfo,  # noqa: ARG001
+    heads: Collection[Any],  # noqa: ARG001
+    run_args: Mapping[str, Any],  # noqa: ARG001
+) -> None:
+    assert ctx.connection is not None
+    forget_finished(ctx.connection)
+
+
 def _require_direct(connection: Connection) -> None:
     """Raise MigrationError behind a pooler: its sessions are not ours, nor are their locks."""
     session = driver(connection)
     found = session.execute("SELECT pg_backend_pid()").fetchone()
-    connection.rollback()
+    session.rollback()
     if found != (session.info.backend_pid,):
         raise MigrationError(
             "Between this connection and the server stands a pooler, such as PgBouncer.",

@@ -82,12 +82,14 @@ _BLOCKERS = """
 class Bounds:
     """What a migration's connection waits by: the policy, and a second connection that watches.
 
-    `waited` sums up, for each session, how many seconds it was waited for.
+    `waited` sums up, for each session, how many seconds it was waited for. `stamps` says that a
+    revision is stamped in the end, with which states of work that is finished may go.
     """
 
     policy: LockPolicy = field(default_factory=LockPolicy)
     observer: Driver | None = None
     waited: dict[str, float] = field(default_factory=dict)
+    stamps: bool = False
 
 
 def bounds(connection: Connection) -> Bounds:
@@ -100,7 +102,7 @@ def bounds(connection: Connection) -> Bounds:
 def bound(connection: Connection, policy: LockPolicy, observer: Driver | None) -> Iterator[Bounds]:
     """Have all that waits on this connection wait by the policy while the body runs."""
     info = connection.info  # of a connection that is lost in between there is none
-    info[_KEY] = Bounds(policy, observer)
+    info[_KEY] = Bounds(policy, observer, stamps=True)
     try:
         yield info[_KEY]
     finally:

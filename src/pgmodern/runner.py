@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 import psycopg
 from psycopg.rows import class_row
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from pgmodern.engine import unavailable
 from pgmodern.errors import DatabaseUnavailable
-from pgmodern.locks import Driver
+from pgmodern.locks import Driver, driver
 
 log = logging.getLogger("pgmodern")
 
 # Two keys, so that an application's own advisory locks of one key can never meet ours.
-_SPACE, _RUNNER = 0x70676D6F, 1  # 'pgmo'
+_SPACE, _RUNNER, _MIGRATION = 0x70676D6F, 1, 2  # 'pgmo'
 _POLL_SECONDS = 0.1
 _SAY_EVERY = 10.0
 
@@ -61,11 +61,30 @@ def alone(engine: Engine) -> Iterator[Driver]:
         connection.autocommit = True
         connection.execute("SET application_name = 'pgmodern runner'")
         connection.execute("SET idle_session_timeout = 0")  # or it would end, and the lock with it
-        _wait(connection)
+        _wait(connection, _RUNNER)
         yield connection
     finally:
         pooled.invalidate()
         pool.dispose()
+
+
+@contextmanager
+def after_the_last(connection: Connection) -> Iterator[None]:
+    """Hold the lock of the migration's own session, once that of a killed runner has ended.
+
+    A killed client's last statement, a COMMIT it may be, goes on in its session for a moment, when
+    the runner's lock is free already. What we look at before it has ended would be out of date.
+    """
+    session = driver(connection)
+    _wait(session, _MIGRATION)
+    session.rollback()
+    try:
+        yield
+    finally:
+        if not session.closed:
+            session.rollback()
+            session.execute("SELECT pg_advisory_unlock(%s, %s)", (_SPACE, _MIGRATION))
+            session.rollback()
 
 
 def require_alone(connection: Driver) -> None:
@@ -79,25 +98,26 @@ def require_alone(connection: Driver) -> None:
         ) from error
 
 
-def _wait(connection: Driver) -> None:
+def _wait(connection: Driver, lock: int) -> None:
     started = time.monotonic()
     said = started - _SAY_EVERY
-    while not _try(connection):
+    while not _try(connection, lock):
         if time.monotonic() - said >= _SAY_EVERY:
             said = time.monotonic()
-            log.info("waiting for another migration: %s", holder(connection))
+            log.info("waiting for another migration: %s", holder(connection, lock))
+        connection.rollback()
         time.sleep(_POLL_SECONDS)
 
 
-def _try(connection: Driver) -> bool:
-    row = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", (_SPACE, _RUNNER)).fetchone()
+def _try(connection: Driver, lock: int) -> bool:
+    row = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", (_SPACE, lock)).fetchone()
     return bool(row and row[0])
 
 
-def holder(connection: Driver) -> Holder | None:
-    """Return who holds the runner's lock of this database."""
+def holder(connection: Driver, lock: int = _RUNNER) -> Holder | None:
+    """Return who holds the runner's lock, or the migration's own, in this database."""
     with connection.cursor(row_factory=class_row(Holder)) as cursor:
-        return cursor.execute(_HOLDER, (_SPACE, _RUNNER)).fetchone()
+        return cursor.execute(_HOLDER, (_SPACE, lock)).fetchone()
 
 
 _HOLDER = """
