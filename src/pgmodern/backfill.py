@@ -23,7 +23,7 @@ class Backfill:
 
     `statement` holds `{range}` where its condition on the key belongs. `key` is a unique, indexed
     column that is never NULL, `key_type` its type. `name` tells one's state from
-    another's.
+    another's. `schema` is the table's, where the search path does not find it.
     """
 
     name: str
@@ -31,6 +31,12 @@ class Backfill:
     key: str
     key_type: str
     statement: str
+    schema: str | None = None
+
+    @property
+    def relation(self) -> str:
+        """The quoted, possibly qualified name of the table."""
+        return quoted(self.table, self.schema)
 
     def after(self, last: str) -> str:
         """The condition of being beyond an expression for a key."""
@@ -38,7 +44,7 @@ class Backfill:
 
     def next_batch(self, after: str, size: int) -> str:
         """The query for the last key of the next batch and its number of rows; or no row."""
-        key, table = quoted(self.key), quoted(self.table)
+        key, table = quoted(self.key), self.relation
         return (
             f"SELECT batch.key, batch.number FROM (SELECT {key} AS key, "
             f"row_number() OVER (ORDER BY {key}) AS number FROM {table} WHERE {after} "
@@ -74,7 +80,7 @@ def run(connection: Connection, backfill: Backfill, policy: LockPolicy | None = 
     policy = policy or LockPolicy()
     connection.execute(text(_CREATE_STATE))
     last = connection.scalar(text(_READ_STATE), {"name": backfill.name})
-    total = connection.scalar(text(_ESTIMATE), {"table": quoted(backfill.table)})
+    total = connection.scalar(text(_ESTIMATE), {"table": backfill.relation})
     size, done = FIRST_SIZE, 0
     with progress(f"backfilling {backfill.name}", total or None) as advance:
         while True:

@@ -9,6 +9,7 @@ from functools import cache
 from pgmodern.operations import (
     adopt_table,
     backfill,
+    change_column_type,
     extension,
     index,
     search_vector,
@@ -26,5 +27,6 @@ def register() -> None:
         backfill,
         index,
         search_vector,
+        change_column_type,
     ):
         module.register()
