@@ -190,9 +190,7 @@ BEGIN
             found := found || jsonb_build_object(
                 'kind', original.kind, 'part', original.part::text, 'name', original.name,
                 'definition', reads, 'valid', original.valid, 'is_unique', original.is_unique,
-                -- An index that a constraint uses has its name.
-                'made', pg_temp.pgmodern_made(original.name
-                    || CASE WHEN original.kind IN ('p', 'u') THEN '' ELSE reads END));
+                'made', pg_temp.pgmodern_made(original.name || ' ' || reads));
         END LOOP;
         RAISE SQLSTATE 'PGM00';
     EXCEPTION WHEN SQLSTATE 'PGM00' THEN
@@ -639,10 +637,10 @@ CREATE OR REPLACE FUNCTION pg_temp.pgmodern_swap() RETURNS SETOF text LANGUAGE s
         FROM part WHERE kind = 'i' AND used_by IS NULL
         UNION ALL
         SELECT 41, format('ALTER TABLE %s ADD CONSTRAINT %I %s USING INDEX %I%s%s', relation, name,
-            CASE kind WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END, made,
+            CASE used_by WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END, made,
             CASE WHEN condeferrable THEN ' DEFERRABLE' ELSE '' END,
             CASE WHEN condeferred THEN ' INITIALLY DEFERRED' ELSE '' END)
-        FROM part WHERE kind IN ('p', 'u')
+        FROM part WHERE kind = 'i' AND used_by IS NOT NULL  -- it has the constraint's name
         UNION ALL
         SELECT 42, format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', relation, made, name)
         FROM part WHERE kind IN ('c', 'f')
