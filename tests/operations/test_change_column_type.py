@@ -1,15 +1,22 @@
 """`op.change_column_type_online` and `op.drop_replaced_column`."""
 
+import random
+import re
 import subprocess
+import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 from sqlalchemy import URL
 
 from pgmodern.errors import MigrationError
+from pgmodern.locks import LockPolicy
 
 Step = Callable[[Any], object]
 Apply = Callable[[Step], None]
@@ -141,30 +148,498 @@ def test_all_that_belongs_to_the_column_is_carried_over(
     assert lines(dump(empty_database_url)) == lines(before)
 
 
-@pytest.mark.parametrize("name", ["change", "reverse"])
+LIGHT = """
+    CREATE TABLE labels (id int PRIMARY KEY);
+    INSERT INTO labels SELECT generate_series(1, 700);
+    ALTER TABLE songs ADD plays int NOT NULL DEFAULT 1 REFERENCES labels CHECK (plays > 0);
+    CREATE UNIQUE INDEX by_plays ON songs ((plays + 0), title);
+    INSERT INTO songs (title, plays) SELECT 'a' || i, i FROM generate_series(1, 700) AS i;
+"""
+ROWS = "SELECT md5(string_agg(ROW(id, title, plays)::text, ',' ORDER BY id)) FROM songs"
+THERE = change("plays", "bigint", None, "plays::int")
+BACK = change("plays", "int", "plays::int", "plays::bigint")
+
+
+@pytest.mark.parametrize(
+    ("before", "step", "undo"),
+    [(None, THERE, BACK), (THERE, BACK, THERE), (THERE, drop("plays"), None)],
+    ids=["change", "back", "drop"],
+)
 def test_killed_anywhere_it_is_finished_by_the_next(
-    name: str,
+    before: Step | None,
+    step: Step,
+    undo: Step | None,
     empty_database_url: URL,
-    rich: psycopg.Connection,
+    database: psycopg.Connection,
     apply: Apply,
     apply_killed: Callable[[Step], Iterator[int]],
     dump: Dump,
 ) -> None:
-    there = change("plays", "bigint", None, "plays::int")
-    back = change("plays", "int", "plays::int", "plays::bigint")
-    first, second = (there, back) if name == "change" else (back, there)
-    if name == "reverse":
-        apply(there)
-    rows = "SELECT md5(string_agg(ROW(id, title, plays)::text, ',' ORDER BY id)) FROM songs"
-    before = rich.execute(rows).fetchone()
-    apply(first)
+    database.execute(LIGHT)
+    if before:
+        apply(before)
+    rows, wanted, killed = database.execute(ROWS).fetchone(), None, 0
+    for killed in apply_killed(step):
+        found = lines(dump(empty_database_url))
+        wanted = wanted or found
+        assert found == wanted, f"killed before statement {killed}"
+        assert database.execute(ROWS).fetchone() == rows
+        if undo:
+            apply(undo)
+    assert killed >= (20 if undo else 1)
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        ("CREATE VIEW seen AS SELECT plays FROM songs", "view seen"),
+        ("CREATE MATERIALIZED VIEW seen AS SELECT plays FROM songs", "materialized view seen"),
+        ("CREATE RULE loud AS ON UPDATE TO songs WHERE new.plays > 5 DO NOTHING", "rule loud"),
+        ("ALTER TABLE songs ADD twice int GENERATED ALWAYS AS (plays * 2) STORED", "column twice"),
+        ("CREATE TABLE more () INHERITS (songs)", "inherits"),
+        (
+            "ALTER TABLE songs ADD UNIQUE (plays);"
+            "CREATE TABLE charts (plays int REFERENCES songs (plays))",
+            "charts_plays_fkey on table charts",
+        ),
+        (
+            "ALTER TABLE songs ADD UNIQUE (plays), ADD before int REFERENCES songs (plays)",
+            "songs_before_fkey",
+        ),
+        (
+            "CREATE TRIGGER loud BEFORE UPDATE OF plays ON songs FOR EACH ROW "
+            "EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+            "trigger loud",
+        ),
+        (
+            "CREATE TRIGGER zzz BEFORE UPDATE ON songs FOR EACH ROW "
+            "EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+            "trigger zzz fires after ours",
+        ),
+        ("CREATE POLICY own ON songs USING (plays > 5)", "policy own"),
+        ("CREATE PUBLICATION of_plays FOR TABLE songs (plays)", "publication of_plays"),
+        (
+            "ALTER TABLE songs ALTER plays SET NOT NULL; CREATE UNIQUE INDEX sole ON songs "
+            "(plays); ALTER TABLE songs REPLICA IDENTITY USING INDEX sole",
+            "sole is the replica identity",
+        ),
+        ("CREATE STATISTICS both_of ON plays, title FROM songs", "statistics object both_of"),
+        ("ALTER TABLE songs ADD EXCLUDE USING btree (plays WITH =)", "songs_plays_excl"),
+        (
+            "CREATE FUNCTION most() RETURNS int BEGIN ATOMIC SELECT max(plays) FROM songs; END",
+            "function most",
+        ),
+        ("CREATE INDEX i ON songs ((plays # 1))", "operator does not exist: text # integer"),
+        ("ALTER TABLE songs ADD CHECK (plays > 1)", "operator does not exist: text > integer"),
+        (
+            "CREATE TABLE labels (id int PRIMARY KEY);"
+            "ALTER TABLE songs ADD FOREIGN KEY (plays) REFERENCES labels",
+            "operator does not exist: text = integer",
+        ),
+        ("ALTER TABLE songs DROP plays", "no column plays"),
+        ("DROP TABLE songs", "no such table"),
+    ],
+)
+def test_what_cannot_be_carried_over_is_refused_before_anything_is_done(
+    empty_database_url: URL,
+    database: psycopg.Connection,
+    apply: Apply,
+    script: Callable[[Step], str],
+    psql: Psql,
+    dump: Dump,
+    made: str,
+    reason: str,
+) -> None:
+    database.execute("ALTER TABLE songs ADD plays int")
+    database.execute(made.encode())
+    step = change("plays", "text", "plays::text")
+    before = dump(empty_database_url)
+    with pytest.raises(MigrationError, match=re.escape(reason)):
+        apply(step)
+    done = psql(empty_database_url, script(step))
+    assert done.returncode != 0
+    assert reason in done.stderr
+    assert dump(empty_database_url) == before
+
+
+@pytest.mark.parametrize(
+    ("type_", "using", "reason"),
+    [
+        ("nonsense", "title", 'type "nonsense" does not exist'),
+        ("int", None, "is of type integer but expression is of type text"),
+        ("int", "titel::int", "titel"),
+        ("int", "title::int +", "syntax error"),
+        ("int", "album::int", "album"),
+    ],
+)
+def test_an_expression_that_is_wrong_is_refused(
+    empty_database_url: URL,
+    database: psycopg.Connection,
+    apply: Apply,
+    dump: Dump,
+    type_: str,
+    using: str | None,
+    reason: str,
+) -> None:
+    before = dump(empty_database_url)
+    with pytest.raises(MigrationError, match=re.escape(reason)):
+        apply(change("title", type_, using))
+    assert dump(empty_database_url) == before
+
+
+def test_rows_that_cannot_be_converted_are_named_and_stop_it(
+    vibes: psycopg.Connection, apply: Apply
+) -> None:
+    vibes.execute("UPDATE songs SET vibe = vibe[1:7] WHERE id IN (7, 701)")
+    vibes.execute("CREATE INDEX by_vibe ON songs (vibe)")
+    with pytest.raises(MigrationError, match=r"2 rows .* expected 8 dimensions, not 7.* 7, 701\."):
+        apply(VIBE)
+    assert columns(vibes)["vibe"] == "double precision[]"
+    vibes.execute("INSERT INTO songs (id, vibe) VALUES (2000, '{1,2}'), (2001, NULL)")
+    with pytest.raises(MigrationError, match=r"Keys: 7, 701, 2000\."):
+        apply(VIBE)
+    assert vibes.execute("SELECT vibe FROM songs WHERE id = 2000").fetchone() == ([1.0, 2.0],)
+    vibes.execute("DELETE FROM songs WHERE id = 2000")
+    vibes.execute("UPDATE songs SET vibe = vibe || 0.5 WHERE id IN (7, 701)")
+    apply(VIBE)
+    assert vibes.execute(WRONG.format(old=OLD).encode()).fetchone() == (0,)
+
+
+def test_a_row_that_comes_in_late_and_cannot_be_converted_stops_the_swap(
+    empty_database_url: URL, vibes: psycopg.Connection, connect: Connect, apply: Apply,
+    blocked: Callable[[URL], int],
+) -> None:
+    reader = connect(empty_database_url)
+    reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    with ThreadPoolExecutor() as pool:
+        with reader.transaction():
+            reader.execute("SELECT count(*) FROM pg_class")
+            changing = pool.submit(apply, VIBE)
+            blocked(empty_database_url)  # building an index, which waits for the snapshot
+            vibes.execute("INSERT INTO songs (id, vibe) VALUES (5000, '{1}')")
+        with pytest.raises(MigrationError, match=r"1 rows .* Keys: 5000\."):
+            changing.result()
+    assert columns(vibes)["vibe"] == "double precision[]"
+
+
+def test_a_corrected_expression_converts_every_row_anew(
+    vibes: psycopg.Connection, apply: Apply
+) -> None:
+    vibes.execute("UPDATE songs SET vibe = '{1}' WHERE id = 7")
+    with pytest.raises(MigrationError, match="Keys: 7"):
+        apply(VIBE)
+    apply(change("vibe", "vector(8)", "(vibe || array_fill(1, ARRAY[8])::float8[])[2:9]"))
+    found = vibes.execute("SELECT vibe::text FROM songs WHERE id IN (6, 7) ORDER BY id")
+    assert [row[0].count(",1") for row in found.fetchall()] == [1, 7]
+
+
+def test_rows_that_break_a_constraint_once_converted_are_named(
+    database: psycopg.Connection, apply: Apply
+) -> None:
+    database.execute("CREATE EXTENSION citext")
+    database.execute("INSERT INTO songs (title, album) VALUES ('a', 'x'), ('A', 'y'), ('b', 'z')")
+    database.execute("CREATE UNIQUE INDEX once ON songs (title)")
+    database.execute("ALTER TABLE songs ADD CONSTRAINT c CHECK (album <> 'Y')")
+    title, album = change("title", "citext"), change("album", "varchar(9)", "upper(album)")
+    with pytest.raises(MigrationError, match=r"\(title.*\)=\(a\)"):
+        apply(title)
+    with pytest.raises(MigrationError, match=r"Keys: 2\."):
+        apply(album)
+    assert list(columns(database).values())[:3] == ["bigint", "text", "text"]
+    database.execute("UPDATE songs SET title = 'c', album = 'w' WHERE id = 2")
+    apply(title)
+    apply(album)
+    found = database.execute("SELECT id, album FROM songs WHERE title = 'C'").fetchall()
+    assert found == [(2, "W")]
+
+
+def test_a_time_is_converted_alike_whoever_writes(
+    database: psycopg.Connection, apply: Apply
+) -> None:
+    database.execute("ALTER TABLE songs ADD at timestamp DEFAULT timezone('utc', now())")
+    database.execute("ALTER TABLE songs ADD since timestamp DEFAULT '2020-01-01'")
+    database.execute("INSERT INTO songs (at) VALUES ('2024-01-01 12:00')")
+    database.execute("SET timezone = 'Asia/Tokyo'")
+    utc = change("since", "timestamptz", "since AT TIME ZONE 'UTC'", "since AT TIME ZONE 'UTC'")
+    with pytest.raises(MigrationError, match="its default would become another value"):
+        apply(lambda op: (op.execute("SET timezone = 'Asia/Tokyo'"), utc(op)))
+    database.execute("ALTER TABLE songs ALTER since DROP DEFAULT")
+    apply(lambda op: (op.execute("SET timezone = 'Asia/Tokyo'"), utc(op)))
+    database.execute("UPDATE songs SET since = '2020-01-01 00:00+00'")
+    found = database.execute("SELECT since::text FROM songs").fetchone()
+    assert found == ("2020-01-01 09:00:00+09",)
+    apply(utc_back := change("since", "timestamp", "since AT TIME ZONE 'UTC'", "since"))
+    found = database.execute("SELECT since::text FROM songs").fetchone()
+    assert found == ("2020-01-01 00:00:00",)
+
+
+@pytest.mark.parametrize("made", ["serial", "int GENERATED ALWAYS AS IDENTITY (INCREMENT 5)"])
+def test_a_primary_key_goes_on_counting(
+    empty_database_url: URL, database: psycopg.Connection, apply: Apply, dump: Dump, made: str
+) -> None:
+    database.execute("DROP TABLE songs")
+    database.execute(f"CREATE TABLE songs (id {made} PRIMARY KEY, title text)".encode())
+    database.execute("INSERT INTO songs (title) SELECT 'a' FROM generate_series(1, 600)")
+    before = dump(empty_database_url)
+    last = database.execute("SELECT max(id) FROM songs").fetchone()
+    step = 5 if "5" in made else 1
+    apply(lambda op: op.change_column_type_online(
+        "songs", "id", "bigint", reverse_using="id::int", key_type="int"))
+    assert last is not None
+    for number in (1, 2):
+        (found,) = database.execute("INSERT INTO songs (title) VALUES ('b') RETURNING id")
+        assert found == (last[0] + step * number,)
+    apply(drop("id"))
+    wanted = before.replace("id integer", "id bigint").replace("    AS integer\n", "")
+    assert lines(dump(empty_database_url)) == lines(wanted)
+
+
+def test_going_back_keeps_what_was_written_and_what_was(
+    empty_database_url: URL, vibes: psycopg.Connection, apply: Apply, dump: Dump
+) -> None:
+    from pgmodern.operations.change_column_type import ChangeColumnTypeOnline
+
+    # What a vector of floats cannot hold.
+    vibes.execute("UPDATE songs SET vibe[1] = 0.1 WHERE vibe IS NOT NULL")
+    before = dump(empty_database_url)
+    forward = ChangeColumnTypeOnline(
+        "songs", "vibe", "vector(8)", "vibe::vector(8)", "vibe::real[]::double precision[]"
+    )
+    apply(lambda op: op.invoke(forward))
+    vibes.execute("UPDATE songs SET title = 'changed' WHERE id = 1")
+    vibes.execute("UPDATE songs SET vibe = '[1,2,3,4,5,6,7,8]' WHERE id = 2")
+    vibes.execute("INSERT INTO songs (id, vibe) VALUES (9000, '[8,7,6,5,4,3,2,1]')")
+    for _ in range(2):
+        apply(lambda op: op.invoke(forward.reverse()))
+        assert lines(dump(empty_database_url)) == lines(before)
+        found = vibes.execute("SELECT vibe FROM songs WHERE id IN (1, 2, 9000) ORDER BY id")
+        one, two, new = (row[0] for row in found.fetchall())
+        assert one[0] == 0.1
+        assert two == [1, 2, 3, 4, 5, 6, 7, 8]
+        assert new == [8, 7, 6, 5, 4, 3, 2, 1]
+    apply(lambda op: op.invoke(forward.reverse().reverse()))
+    assert columns(vibes)["vibe"] == "vector(8)"
+
+
+def test_going_back_without_the_old_column_converts_again(
+    vibes: psycopg.Connection, apply: Apply
+) -> None:
+    from pgmodern.operations.change_column_type import ChangeColumnTypeOnline
+
+    forward = ChangeColumnTypeOnline(
+        "songs", "vibe", "vector(8)", "vibe::vector(8)", "vibe::real[]::double precision[]"
+    )
+    apply(lambda op: op.invoke(forward))
+    apply(drop("vibe"))
+    apply(drop("vibe"))
+    assert list(columns(vibes)) == ["id", "title", "album", "vibe"]
+    for _ in range(2):
+        apply(lambda op: op.invoke(forward.reverse()))
+        assert columns(vibes)["vibe"] == "double precision[]"
+        assert columns(vibes)[OLD] == "vector(8)"
+
+
+def test_without_a_way_back_the_old_column_is_not_kept(
+    vibes: psycopg.Connection, apply: Apply
+) -> None:
+    from pgmodern.operations.change_column_type import ChangeColumnTypeOnline
+
+    vibes.execute("DELETE FROM songs WHERE vibe IS NULL")
+    vibes.execute("ALTER TABLE songs ALTER vibe SET NOT NULL, ADD CHECK (vibe IS NOT NULL)")
+    forward = ChangeColumnTypeOnline("songs", "vibe", "vector(8)", "vibe::vector(8)")
+    with pytest.raises(MigrationError, match="reverse_using"):
+        forward.reverse()
+    apply(lambda op: op.invoke(forward))
+    vibes.execute("INSERT INTO songs (id, vibe) VALUES (9000, '[8,7,6,5,4,3,2,1]')")
+    kept = vibes.execute(f"SELECT {OLD} FROM songs WHERE id = 9000".encode()).fetchone()
+    assert kept == (None,)
+    assert vibes.execute("SELECT count(*) FROM pg_trigger").fetchone() == (0,)
+    with pytest.raises(MigrationError, match="drop_replaced_column"):
+        apply(change("vibe", "double precision[]", "vibe::real[]::double precision[]"))
+
+
+def test_another_change_waits_for_the_old_column_to_be_dropped(
+    database: psycopg.Connection, apply: Apply
+) -> None:
+    database.execute("ALTER TABLE songs ADD plays smallint")
+    apply(change("plays", "int"))
+    with pytest.raises(MigrationError, match="drop_replaced_column"):
+        apply(change("plays", "bigint"))
+    apply(drop("plays"))
+    apply(change("plays", "bigint"))
+    assert columns(database)["plays"] == "bigint"
+
+
+def test_dropping_midway_leaves_the_change_alone(
+    vibes: psycopg.Connection, apply: Apply
+) -> None:
+    vibes.execute("UPDATE songs SET vibe = '{1}' WHERE id = 7")
+    with pytest.raises(MigrationError, match="Keys: 7"):
+        apply(VIBE)
+    before = columns(vibes)
+    apply(drop("vibe"))
+    assert columns(vibes) == before
+    assert vibes.execute("SELECT count(*) FROM pg_trigger").fetchone() == (1,)
+
+
+def test_odd_names_in_another_schema(
+    empty_database_url: URL, database: psycopg.Connection, apply: Apply, dump: Dump,
+    script: Callable[[Step], str], psql: Psql,
+) -> None:
+    table, column, schema = "Töne: \"%s' {x}", "é" * 31, "The \"other\" :one"
+    odd = 'a "$pgmodern" :x %I {new}'
+    names = [sql.Identifier(name) for name in (schema, table, column, odd)]
+    database.execute(sql.SQL("CREATE SCHEMA {}").format(names[0]))
+    database.execute(
+        sql.SQL(
+            "CREATE TABLE {0}.{1} ({3} int PRIMARY KEY, {2} int NOT NULL CHECK ({2} > 0), "
+            "more int); CREATE INDEX {3} ON {0}.{1} (({2} + 1)) WHERE {2} < 50; "
+            "INSERT INTO {0}.{1} SELECT i, i FROM generate_series(1, 600) AS i"
+        ).format(*names)
+    )
+
+    def step(op: Any) -> None:
+        op.change_column_type_online(
+            table, column, "bigint", using=f'"{column}" + 0', reverse_using=f'"{column}"::int',
+            key=odd, key_type="int", schema=schema,
+        )
+
+    def back(op: Any) -> None:
+        op.change_column_type_online(
+            table, column, "int", using=f'"{column}"::int', reverse_using=f'"{column}"::bigint',
+            key=odd, key_type="int", schema=schema,
+        )
+
+    before = dump(empty_database_url)
+    apply(step)
+    there = dump(empty_database_url)
+    assert f'"{column}" bigint' in there or f"{column} bigint" in there
+    apply(back)
+    assert lines(dump(empty_database_url)) == lines(before)
+    for _ in range(2):
+        done = psql(empty_database_url, script(step))
+        assert done.returncode == 0, done.stderr
+        assert lines(dump(empty_database_url)) == lines(there)
+    apply(lambda op: op.drop_replaced_column(table, column, schema=schema))
+    wanted = before.replace(f"{column} integer", f"{column} bigint")
+    wanted = wanted.replace(f'{column}" integer', f'{column}" bigint')
+    assert lines(dump(empty_database_url)) == lines(wanted)
+
+
+def test_the_script_does_the_same(
+    empty_database_url: URL, rich: psycopg.Connection, apply: Apply,
+    script: Callable[[Step], str], psql: Psql, dump: Dump,
+) -> None:
+    before = lines(dump(empty_database_url)), rich.execute(ROWS).fetchone()
+    apply(THERE)
     wanted = lines(dump(empty_database_url))
-    apply(second)
-    killed = 0
-    for killed in apply_killed(first):
-        assert lines(dump(empty_database_url)) == wanted, f"killed before statement {killed}"
-        assert rich.execute(rows).fetchone() == before
-        apply(second)
-    assert killed > 20
+    apply(BACK)
+    assert (lines(dump(empty_database_url)), rich.execute(ROWS).fetchone()) == before
+    for _ in range(2):
+        done = psql(empty_database_url, script(THERE))
+        assert done.returncode == 0, done.stderr
+        assert lines(dump(empty_database_url)) == wanted
+        assert rich.execute(ROWS).fetchone() == before[1]
+    done = psql(empty_database_url, script(BACK))
+    assert done.returncode == 0, done.stderr
+    assert lines(dump(empty_database_url)) == before[0]
+    apply(THERE)
+    done = psql(empty_database_url, script(drop("plays")))
+    assert done.returncode == 0, done.stderr
+    assert list(columns(rich)) == ["id", "title", "plays"]
 
 
+def test_the_script_stops_where_rows_cannot_be_converted(
+    empty_database_url: URL, vibes: psycopg.Connection, script: Callable[[Step], str], psql: Psql
+) -> None:
+    vibes.execute("UPDATE songs SET vibe = vibe[1:7] WHERE id IN (7, 701)")
+    done = psql(empty_database_url, script(VIBE))
+    assert done.returncode != 0
+    assert "7, 701" in done.stderr
+    vibes.execute("UPDATE songs SET vibe = NULL WHERE id IN (7, 701)")
+    done = psql(empty_database_url, script(VIBE))
+    assert done.returncode == 0, done.stderr
+    assert vibes.execute(WRONG.format(old=OLD).encode()).fetchone() == (0,)
+
+
+def test_it_goes_on_under_writers_who_notice_nothing(
+    empty_database_url: URL, vibes: psycopg.Connection, connect: Connect, apply: Apply
+) -> None:
+    vibes.execute("ALTER TABLE songs ALTER vibe SET STORAGE EXTERNAL")
+    vibes.execute("CREATE INDEX by_vibe ON songs (vibe)")
+    vibes.execute(
+        "INSERT INTO songs (title, vibe) SELECT 'b', ARRAY[i,2,3,4,5,6,7,8] "
+        "FROM generate_series(1, 4000) AS i"
+    )
+    stop, writers = threading.Event(), [connect(empty_database_url) for _ in range(3)]
+
+    def write(number: int, writer: psycopg.Connection) -> tuple[int, float]:
+        """Insert, update and delete, until told to stop; return how often, and the longest."""
+        chance, longest, count = random.Random(number), 0.0, 0
+        while not stop.is_set():
+            value = [float(chance.randrange(100)) for _ in range(8)]
+            row = {"vibe": chance.choice([value, value, None]), "id": chance.randrange(1, 5200)}
+            started = time.monotonic()
+            writer.execute("INSERT INTO songs (title, vibe) VALUES ('new', %(vibe)s)", row)
+            writer.execute("UPDATE songs SET vibe = %(vibe)s WHERE id = %(id)s", row)
+            writer.execute("UPDATE songs SET title = 'c' WHERE id = %(id)s + 1", row)
+            writer.execute("DELETE FROM songs WHERE id = %(id)s - 1", row)
+            longest, count = max(longest, time.monotonic() - started), count + 4
+        return count, longest
+
+    with ThreadPoolExecutor() as pool:
+        writing = [pool.submit(write, *each) for each in enumerate(writers)]
+        try:
+            apply(VIBE)
+            assert columns(vibes)["vibe"] == "vector(8)"
+            vibes.execute("SELECT pg_sleep(0.3)")
+        finally:
+            stop.set()
+        written = [each.result() for each in writing]
+    assert vibes.execute(WRONG.format(old=OLD).encode()).fetchone() == (0,)
+    sums = vibes.execute(
+        "SELECT md5(string_agg(id || vibe::text, ',' ORDER BY id)), md5(string_agg(id || "
+        f"{OLD}::vector(8)::text, ',' ORDER BY id)) FROM songs".encode()
+    ).fetchone()
+    assert sums is not None
+    assert sums[0] == sums[1]
+    assert min(count for count, _ in written) > 40
+    assert max(longest for _, longest in written) < LockPolicy().timeout + 0.1 + 0.5
+
+
+def test_it_gives_way_to_a_transaction_that_reads_the_table(
+    empty_database_url: URL,
+    vibes: psycopg.Connection,
+    connect: Connect,
+    apply: Apply,
+    blocked: Callable[[URL], int],
+) -> None:
+    reader = connect(empty_database_url)
+    reader.execute("SET statement_timeout = '5s'")
+    with ThreadPoolExecutor() as pool:
+        with vibes.transaction():
+            vibes.execute("SELECT FROM songs")
+            changing = pool.submit(apply, VIBE)
+            blocked(empty_database_url)
+            reader.execute("SELECT FROM songs")
+            reader.execute("UPDATE songs SET title = 'b' WHERE id = 3")
+        changing.result()
+    assert vibes.execute(WRONG.format(old=OLD).encode()).fetchone() == (0,)
+
+
+def test_it_is_rendered(database: psycopg.Connection) -> None:
+    from alembic.autogenerate import render_python_code
+    from alembic.operations.ops import UpgradeOps
+
+    from pgmodern.operations.change_column_type import ChangeColumnTypeOnline, DropReplacedColumn
+
+    operations = UpgradeOps(
+        [
+            ChangeColumnTypeOnline("songs", "id", "bigint", reverse_using="id::int", schema="s"),
+            DropReplacedColumn("songs", "it's"),
+        ]
+    )
+    code = render_python_code(operations)
+    assert "op.change_column_type_online('songs', 'id', 'bigint', reverse_using='id::int', " in code
+    assert "schema='s')" in code
+    assert """op.drop_replaced_column('songs', "it's")""" in code

@@ -139,8 +139,7 @@ def _change(operations: Operations, operation: ChangeColumnTypeOnline) -> None:
 
 
 def _run(connection: Connection, change: ColumnChange) -> None:
-    for function in change.functions:
-        driver(connection).execute(function.encode())
+    driver(connection).execute(";".join(change.functions).encode())
     _refuse(connection, change)
     state = _rows(connection, "SELECT direction, shadow, target FROM pg_temp.pgmodern_state()")[0]
     if state[0] == "done":
@@ -221,11 +220,11 @@ def _violating(connection: Connection, change: ColumnChange) -> str:
 
 def _keys(connection: Connection, change: ColumnChange, condition: str) -> tuple[int, str]:
     """Return how many rows meet a condition, and the first of their keys."""
-    key, rows = quoted(change.key), f"FROM {change.names.relation} WHERE {condition}"
+    key, rows = quoted(change.key), f"FROM {change.names.relation} AS rows WHERE {condition}"
     count = int(_rows(connection, f"SELECT count(*) {rows}")[0][0])
     if not count:
         return 0, ""
-    keys = _rows(connection, f"SELECT {key}::text {rows} ORDER BY {key} LIMIT {_NAMED}")
+    keys = _rows(connection, f"SELECT {key}::text {rows} ORDER BY rows.{key} LIMIT {_NAMED}")
     more = f" and {count - _NAMED} more" if count > _NAMED else ""
     return count, ", ".join(str(row[0]) for row in keys) + more
 
@@ -364,8 +363,8 @@ DECLARE
     keys text;
 BEGIN
     SELECT * INTO state FROM pg_temp.pgmodern_state();
-    EXECUTE format('SELECT string_agg(key, '', '') FROM (SELECT %I::text AS key FROM %s '
-        'WHERE %I IS NOT NULL AND %I IS NULL ORDER BY %1$I LIMIT {_NAMED}) AS found',
+    EXECUTE format('SELECT string_agg(key, '', '') FROM (SELECT %I::text AS key FROM %s AS rows '
+        'WHERE %I IS NOT NULL AND %I IS NULL ORDER BY rows.%1$I LIMIT {_NAMED}) AS found',
         {string(change.key)}, state.relation, {string(names.column)}, state.shadow) INTO keys;
     IF keys IS NOT NULL THEN
         RAISE EXCEPTION 'rows of % cannot be converted, of these keys among others: %',

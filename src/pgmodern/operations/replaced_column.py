@@ -16,7 +16,7 @@ from pgmodern.operations.literal import string
 from pgmodern.operations.replaced_column_sql import FUNCTIONS
 
 _NAME_BYTES = 63
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 UNCONVERTED = "PGM01"
 STALE = "PGM02"
 
