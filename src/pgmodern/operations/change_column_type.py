@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -16,11 +18,17 @@ from sqlalchemy.types import TypeEngine
 from pgmodern import backfill
 from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import quoted
-from pgmodern.locks import driver, execute_briefly, patience, transaction
+from pgmodern.locks import bounds, driver, execute_briefly, patience, patiently, transaction
 from pgmodern.operations.literal import execute, string
-from pgmodern.operations.replaced_column import UNCONVERTED, ColumnChange, ReplacedColumn
+from pgmodern.operations.replaced_column import (
+    NAMED,
+    STALE,
+    UNCONVERTED,
+    ColumnChange,
+    ReplacedColumn,
+)
+from pgmodern.operations.replaced_column_script import locked, script, swap
 
-_NAMED = 20  # so many keys in a message
 Rows = list[tuple[Any, ...]]
 
 
@@ -148,13 +156,34 @@ def _run(connection: Connection, change: ColumnChange) -> None:
     if state[0] == "forth":
         _fill(connection, change)
     _require_converted(connection, change, shadow, target)
-    _build(connection, change)
     try:
-        execute_briefly(connection, *_swap(change))
+        _build(connection, change)
+        _swap(connection, change, shadow, target)
+    except MigrationError:
+        _withdraw(connection)
+        raise
+
+
+def _swap(connection: Connection, change: ColumnChange, shadow: str, target: str) -> None:
+    try:
+        execute_briefly(connection, *swap(change))
     except psycopg.Error as error:
         if error.sqlstate == UNCONVERTED:
             _require_converted(connection, change, shadow, target)
+        if error.sqlstate == STALE:
+            raise MigrationError(
+                f"{change.names.table} was altered while its column was about to be replaced.",
+                "The column is as it was. Run again: what was altered is taken up.",
+            ) from error
         raise
+
+
+def _withdraw(connection: Connection) -> None:
+    """Drop what would refuse writes for the new column's sake; one try, an error is under way."""
+    once = replace(bounds(connection).policy, deadline=0)
+    with suppress(MigrationError):
+        for (statement,) in _rows(connection, "SELECT pg_temp.pgmodern_withdrawn()"):
+            execute_briefly(connection, statement, policy=once)
 
 
 def _refuse(connection: Connection, change: ColumnChange) -> None:
@@ -174,7 +203,7 @@ def _refuse(connection: Connection, change: ColumnChange) -> None:
 def _fill(connection: Connection, change: ColumnChange) -> None:
     if _rows(connection, "SELECT NOT pg_temp.pgmodern_is_filling()")[0][0]:
         backfill.forget(connection, change.backfill().name)
-        execute_briefly(connection, *_locked(change, "begin"))
+        execute_briefly(connection, *locked(change, "begin"))
     backfill.run(connection, change.backfill())
 
 
@@ -192,9 +221,7 @@ def _build(connection: Connection, change: ColumnChange) -> None:
         raise _violated(connection, change, error) from error
 
 
-def _violated(
-    connection: Connection, change: ColumnChange, error: psycopg.Error
-) -> MigrationError:
+def _violated(connection: Connection, change: ColumnChange, error: psycopg.Error) -> MigrationError:
     column = f"{change.names.table}.{change.names.column}"
     found = error.diag.message_detail or f"Keys: {_violating(connection, change)}."
     return MigrationError(
@@ -224,8 +251,8 @@ def _keys(connection: Connection, change: ColumnChange, condition: str) -> tuple
     count = int(_rows(connection, f"SELECT count(*) {rows}")[0][0])
     if not count:
         return 0, ""
-    keys = _rows(connection, f"SELECT {key}::text {rows} ORDER BY rows.{key} LIMIT {_NAMED}")
-    more = f" and {count - _NAMED} more" if count > _NAMED else ""
+    keys = _rows(connection, f"SELECT {key}::text {rows} ORDER BY rows.{key} LIMIT {NAMED}")
+    more = f" and {count - NAMED} more" if count > NAMED else ""
     return count, ", ".join(str(row[0]) for row in keys) + more
 
 
@@ -261,117 +288,10 @@ def _reason(connection: Connection, change: ColumnChange, condition: str, target
 
 
 def _rows(connection: Connection, query: str) -> Rows:
-    return driver(connection).execute(query.encode()).fetchall()
+    def attempt() -> Rows:
+        return driver(connection).execute(query.encode()).fetchall()
 
-
-def _locked(change: ColumnChange, step: str) -> tuple[str, str]:
-    """The statements that do a step, decided and done under one lock."""
-    return (
-        f"LOCK TABLE {change.names.relation} IN ACCESS EXCLUSIVE MODE",
-        f"""DO $pgmodern$
-DECLARE
-    statement text;
-BEGIN
-    FOREACH statement IN ARRAY ARRAY(SELECT pg_temp.pgmodern_{step}()) LOOP
-        EXECUTE statement;
-    END LOOP;
-END
-$pgmodern$""",
-    )
-
-
-def _swap(change: ColumnChange) -> tuple[str, ...]:
-    lock, swap = _locked(change, "swap")
-    return (lock, "SET LOCAL enable_seqscan = off", _check_ready(change), swap)
-
-
-def _check_ready(change: ColumnChange) -> str:
-    """The block that raises where rows came in that cannot be converted, or the plan is old."""
-    return f"""DO $pgmodern$
-DECLARE
-    state record;
-    unconverted boolean;
-BEGIN
-    SELECT * INTO state FROM pg_temp.pgmodern_state();
-    IF state.direction <> 'done' THEN
-        EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE %I IS NOT NULL AND %I IS NULL)',
-            state.relation, {string(change.names.column)}, state.shadow) INTO unconverted;
-        IF unconverted THEN
-            RAISE EXCEPTION 'rows of % cannot be converted', state.relation
-                USING ERRCODE = '{UNCONVERTED}',
-                HINT = format('SELECT * FROM %s WHERE %I IS NOT NULL AND %I IS NULL',
-                    state.relation, {string(change.names.column)}, state.shadow);
-        END IF;
-        IF EXISTS (SELECT pg_temp.pgmodern_left() UNION ALL SELECT pg_temp.pgmodern_indexes()
-            UNION ALL SELECT pg_temp.pgmodern_missing()
-            UNION ALL SELECT pg_temp.pgmodern_validations()
-            UNION ALL SELECT pg_temp.pgmodern_dependents()) THEN
-            RAISE EXCEPTION '% was altered meanwhile: run this again', state.relation;
-        END IF;
-    END IF;
-END
-$pgmodern$"""
-
-
-def script(change: ColumnChange) -> str:
-    """Return the change as a script for psql, whose `\\gexec` runs what a query returns."""
-    refuse = f"""DO $pgmodern$
-DECLARE
-    found text := (SELECT string_agg(cause, '; ') FROM pg_temp.pgmodern_refusals());
-BEGIN
-    IF found IS NOT NULL THEN
-        RAISE EXCEPTION 'the type of % cannot be changed: %',
-            {string(f"{change.names.table}.{change.names.column}")}, found;
-    END IF;
-END
-$pgmodern$"""
-    lines = [
-        "-- For psql only: what is to be built is decided by the catalogue, and psql's \\gexec "
-        "runs it.\n-- Stopped, for want of a lock too, it is run again from the start.",
-        "SET client_min_messages = warning;",
-        *(f"{function.strip()};" for function in change.functions),
-        f"{refuse};",
-        "SELECT direction = 'forth' AS pgmodern_forth, direction <> 'done' AS pgmodern_todo "
-        "FROM pg_temp.pgmodern_state() \\gset",
-        "\\if :pgmodern_forth",
-        _briefly(*_locked(change, "begin")),
-        f"{backfill.offline(change.backfill())};",
-        "\\endif\n\\if :pgmodern_todo",
-        f"{_check_converted(change)};",
-        *(f"SELECT pg_temp.pgmodern_{step}() \\gexec" for step in ("left", "indexes")),
-        "SET lock_timeout = '1s';",
-        *(f"SELECT pg_temp.pgmodern_{step}() \\gexec" for step in ("missing", "validations")),
-        "RESET lock_timeout;",
-        _briefly(*_swap(change)),
-        "\\endif",
-        "RESET client_min_messages;",
-    ]
-    return "\n\n".join(lines)
-
-
-def _briefly(*statements: str) -> str:
-    body = "\n".join(f"{each};" for each in statements)
-    return f"BEGIN;\nSET LOCAL lock_timeout = '1s';\n{body}\nCOMMIT;"
-
-
-def _check_converted(change: ColumnChange) -> str:
-    """The block that raises, before anything is built, with the keys of unconverted rows."""
-    names = change.names
-    return f"""DO $pgmodern$
-DECLARE
-    state record;
-    keys text;
-BEGIN
-    SELECT * INTO state FROM pg_temp.pgmodern_state();
-    EXECUTE format('SELECT string_agg(key, '', '') FROM (SELECT %I::text AS key FROM %s AS rows '
-        'WHERE %I IS NOT NULL AND %I IS NULL ORDER BY rows.%1$I LIMIT {_NAMED}) AS found',
-        {string(change.key)}, state.relation, {string(names.column)}, state.shadow) INTO keys;
-    IF keys IS NOT NULL THEN
-        RAISE EXCEPTION 'rows of % cannot be converted, of these keys among others: %',
-            state.relation, keys USING ERRCODE = '{UNCONVERTED}';
-    END IF;
-END
-$pgmodern$"""
+    return patiently(connection, query, attempt)
 
 
 def _drop(operations: Operations, operation: DropReplacedColumn) -> None:
@@ -393,7 +313,7 @@ $pgmodern$""",
 
 
 @renderers.dispatch_for(ChangeColumnTypeOnline)
-def _render_change(context: AutogenContext, operation: ChangeColumnTypeOnline) -> str:
+def _render_change(_context: AutogenContext, operation: ChangeColumnTypeOnline) -> str:
     change, names = operation.change, operation.replaced
     given = {
         "using": (change.using, None),
@@ -404,13 +324,14 @@ def _render_change(context: AutogenContext, operation: ChangeColumnTypeOnline) -
         "existing_type": (change.existing_type, None),
     }
     arguments = [repr(each) for each in (names.table, names.column, change.type)]
-    arguments += [f"{name}={value!r}" for name, (value, default) in given.items()
-                  if value != default]
+    arguments += [
+        f"{name}={value!r}" for name, (value, default) in given.items() if value != default
+    ]
     return f"op.change_column_type_online({', '.join(arguments)})"
 
 
 @renderers.dispatch_for(DropReplacedColumn)
-def _render_drop(context: AutogenContext, operation: DropReplacedColumn) -> str:
+def _render_drop(_context: AutogenContext, operation: DropReplacedColumn) -> str:
     names = operation.replaced
     schema = f", schema={names.schema!r}" if names.schema else ""
     return f"op.drop_replaced_column({names.table!r}, {names.column!r}{schema})"

@@ -17,8 +17,8 @@ from pgmodern.operations.replaced_column_sql import FUNCTIONS
 
 _NAME_BYTES = 63
 _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
-UNCONVERTED = "PGM01"
-STALE = "PGM02"
+UNCONVERTED, STALE = "PGM01", "PGM02"  # the sqlstates by which the swap says that it is not time
+NAMED = 20  # so many keys in a message
 
 
 def own_name(prefix: str, table: str, column: str, suffix: str = "") -> str:

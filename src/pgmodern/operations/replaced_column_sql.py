@@ -9,8 +9,14 @@ _TYPE = """
 CREATE OR REPLACE FUNCTION pg_temp.pgmodern_type(declared text) RETURNS text
 LANGUAGE plpgsql AS $pgmodern$
 DECLARE
-    found text;
+    -- A type is asked for many times, the last of them under the swap's lock.
+    cache text := 'pgmodern.t' || md5(current_setting('search_path') || coalesce(declared, ''));
+    found text := CASE WHEN declared IS NOT NULL
+                       THEN nullif(current_setting(cache, true), '') END;
 BEGIN
+    IF found IS NOT NULL THEN
+        RETURN found;
+    END IF;
     BEGIN
         CREATE TEMPORARY TABLE pgmodern_like (LIKE {table});
         IF declared IS NULL THEN
@@ -26,6 +32,9 @@ BEGIN
     EXCEPTION WHEN SQLSTATE 'PGM00' THEN
         NULL;
     END;
+    IF declared IS NOT NULL THEN
+        PERFORM set_config(cache, found, false);
+    END IF;
     RETURN found;
 END
 $pgmodern$
@@ -258,7 +267,7 @@ LANGUAGE sql AS $pgmodern$
 $pgmodern$
 """
 
-# A default is assigned, not converted by `using`: both must come to the same, unless it is volatile.
+# A default is assigned, not converted by `using`: both must come to the same.
 _DEFAULT = """
 CREATE OR REPLACE FUNCTION pg_temp.pgmodern_default_is_same(given text, target text)
 RETURNS boolean LANGUAGE plpgsql AS $pgmodern$
@@ -388,7 +397,8 @@ BEGIN
     END IF;
     RETURN QUERY SELECT 'the table inherits or is inherited from' WHERE EXISTS (
         SELECT FROM pg_catalog.pg_inherits WHERE table_.oid IN (inhrelid, inhparent));
-    RETURN QUERY SELECT 'row security hides rows from this role' WHERE row_security_active(table_.oid);
+    RETURN QUERY SELECT 'row security hides rows from this role'
+        WHERE row_security_active(table_.oid);
     RETURN QUERY SELECT 'an earlier change left ' || quote_ident({old})
         || ', which op.drop_replaced_column drops'
         WHERE CASE state.direction
@@ -475,6 +485,24 @@ CREATE OR REPLACE FUNCTION pg_temp.pgmodern_left() RETURNS SETOF text LANGUAGE s
       AND NOT (i.indisvalid AND c.relname IN (
         SELECT made FROM pg_temp.pgmodern_parts() WHERE kind = 'i'
         UNION ALL SELECT pg_temp.pgmodern_made('unconverted')))
+$pgmodern$
+"""
+
+# What refuses writes for the new column's sake: a unique index does, even one that is not valid.
+_WITHDRAWN = """
+CREATE OR REPLACE FUNCTION pg_temp.pgmodern_withdrawn() RETURNS SETOF text
+LANGUAGE sql AS $pgmodern$
+    -- ACCESS EXCLUSIVE
+    SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', relation, k.conname)
+    FROM pg_temp.pgmodern_state() AS state
+    JOIN pg_catalog.pg_constraint AS k ON k.conrelid = state.attrelid
+    JOIN pg_temp.pgmodern_constraints() AS wanted ON wanted.made = k.conname
+    UNION ALL
+    SELECT format('DROP INDEX %s', i.indexrelid::regclass)
+    FROM pg_temp.pgmodern_state() AS state
+    JOIN pg_catalog.pg_index AS i ON i.indrelid = state.attrelid AND i.indisunique
+    JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+    JOIN pg_temp.pgmodern_parts() AS wanted ON wanted.kind = 'i' AND wanted.made = c.relname
 $pgmodern$
 """
 
@@ -723,6 +751,7 @@ FUNCTIONS = (
     _LEFT,
     _INDEXES,
     _WANTED,
+    _WITHDRAWN,
     _CONSTRAINTS,
     _VALIDATIONS,
     _BOUNDS,
