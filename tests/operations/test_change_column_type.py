@@ -425,6 +425,41 @@ def test_rows_that_break_a_constraint_once_converted_are_named(
     assert found == [(2, "W")]
 
 
+def test_an_expression_may_make_something_of_null(
+    database: psycopg.Connection, apply: Apply
+) -> None:
+    database.execute("ALTER TABLE songs ADD plays int")
+    database.execute("INSERT INTO songs (plays) SELECT NULL FROM generate_series(1, 600)")
+    apply(change("plays", "bigint", "coalesce(plays, 5)", "plays::int"))
+    database.execute("INSERT INTO songs (plays) VALUES (7)")
+    found = database.execute("SELECT plays, count(*) FROM songs GROUP BY plays ORDER BY plays")
+    assert found.fetchall() == [(5, 600), (7, 1)]
+
+
+def test_an_owner_who_is_no_superuser_may_and_a_writer_needs_no_more_than_before(
+    empty_database_url: URL, rich: psycopg.Connection, connect: Connect, apply: Apply
+) -> None:
+    role = f"pgmodern_{uuid.uuid4().hex}"
+    rich.execute(f"CREATE ROLE {role}; CREATE ROLE {role}_writer".encode())
+    try:
+        for table in ("songs", "labels"):
+            rich.execute(f"ALTER TABLE {table} OWNER TO {role}".encode())
+        rich.execute(f"GRANT CREATE ON SCHEMA public TO {role}".encode())
+        rich.execute(f"GRANT INSERT (plays), SELECT (plays) ON songs TO {role}_writer".encode())
+        writer = connect(empty_database_url)
+        writer.execute(f"SET ROLE {role}_writer".encode())
+        writer.execute("SET search_path = ''")
+        insert = "INSERT INTO public.songs (plays) VALUES (%s)"
+        apply(lambda op: (op.execute(f"SET ROLE {role}"), THERE(op)))
+        writer.execute(insert, [5])
+        assert writer.execute("SELECT max(plays) FROM public.songs").fetchone() == (1200,)
+        apply(lambda op: (op.execute(f"SET ROLE {role}"), BACK(op)))
+        writer.execute(insert, [6])
+    finally:
+        rich.execute(f"DROP OWNED BY {role}, {role}_writer CASCADE".encode())
+        rich.execute(f"DROP ROLE {role}, {role}_writer".encode())
+
+
 def test_a_time_is_converted_alike_whoever_writes(
     database: psycopg.Connection, apply: Apply
 ) -> None:

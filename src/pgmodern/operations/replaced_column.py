@@ -141,13 +141,16 @@ class ColumnChange:
     def backfill(self) -> Backfill:
         """The backfill: it touches the rows, the trigger converts them."""
         new, column = quoted(self.names.new), quoted(self.names.column)
+        rows = f"{self.names.relation} AS {quoted(self.names.table)}"
         return Backfill(
             name=self.names.trigger if not self.names.schema else self.names.function,
             table=self.names.table,
             key=self.key,
             key_type=self.key_type,
-            statement=f"UPDATE {self.names.relation} SET {new} = NULL "
-            f"WHERE {{range}} AND {column} IS NOT NULL AND {new} IS NULL",
+            statement=f"UPDATE {rows} SET {new} = NULL "
+            # Most expressions leave a NULL as it is: a row that holds one is not written.
+            f"WHERE {{range}} AND {new} IS NULL AND CASE WHEN {column} IS NOT NULL THEN true "
+            f"ELSE {self.expression} IS NOT NULL END",
             schema=self.names.schema,
         )
 

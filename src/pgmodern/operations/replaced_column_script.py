@@ -6,9 +6,12 @@ from pgmodern import backfill
 from pgmodern.operations.literal import string
 from pgmodern.operations.replaced_column import NAMED, STALE, UNCONVERTED, ColumnChange
 
+_COMMENT = r"""-- For psql with ON_ERROR_STOP: the catalogue decides what is to be built, and
+-- \gexec runs it. Where a lock is not had within a second it stops: run it again, it goes on."""
+
 
 def locked(change: ColumnChange, step: str) -> tuple[str, str]:
-    """The statements that do a step, decided and done under one lock."""
+    """Return the statements that do a step, decided and done under one lock."""
     return (
         f"LOCK TABLE {change.names.relation} IN ACCESS EXCLUSIVE MODE",
         f"""DO $pgmodern$
@@ -24,7 +27,7 @@ $pgmodern$""",
 
 
 def swap(change: ColumnChange) -> tuple[str, ...]:
-    """The statements of the swap: with the table locked, see that all is ready, then rename."""
+    """Return the statements of the swap; under one lock: see that all is ready, then rename."""
     lock, names = locked(change, "swap")
     return (lock, "SET LOCAL enable_seqscan = off", _check_ready(change), names)
 
@@ -60,22 +63,11 @@ $pgmodern$"""
 
 def script(change: ColumnChange) -> str:
     r"""Return the change as a script for psql, whose `\gexec` runs what a query returns."""
-    refuse = f"""DO $pgmodern$
-DECLARE
-    found text := (SELECT string_agg(cause, '; ') FROM pg_temp.pgmodern_refusals());
-BEGIN
-    IF found IS NOT NULL THEN
-        RAISE EXCEPTION 'the type of % cannot be changed: %',
-            {string(f"{change.names.table}.{change.names.column}")}, found;
-    END IF;
-END
-$pgmodern$"""
     lines = [
-        "-- For psql only: what is to be built is decided by the catalogue, and psql's \\gexec "
-        "runs it.\n-- Stopped, for want of a lock too, it is run again from the start.",
+        _COMMENT,
         "SET client_min_messages = warning;",
         *(f"{function.strip()};" for function in change.functions),
-        f"{refuse};",
+        f"{_refuse(change)};",
         "SELECT direction = 'forth' AS pgmodern_forth, direction <> 'done' AS pgmodern_todo "
         "FROM pg_temp.pgmodern_state() \\gset",
         "\\if :pgmodern_forth",
@@ -92,6 +84,19 @@ $pgmodern$"""
         "RESET client_min_messages;",
     ]
     return "\n\n".join(lines)
+
+
+def _refuse(change: ColumnChange) -> str:
+    return f"""DO $pgmodern$
+DECLARE
+    found text := (SELECT string_agg(cause, '; ') FROM pg_temp.pgmodern_refusals());
+BEGIN
+    IF found IS NOT NULL THEN
+        RAISE EXCEPTION 'the type of % cannot be changed: %',
+            {string(f"{change.names.table}.{change.names.column}")}, found;
+    END IF;
+END
+$pgmodern$"""
 
 
 def _briefly(*statements: str) -> str:
