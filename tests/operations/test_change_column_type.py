@@ -15,6 +15,7 @@ import pytest
 from psycopg import sql
 from sqlalchemy import URL, Connection, String
 
+from pgmodern.environment import is_application_s
 from pgmodern.errors import MigrationError
 from pgmodern.locks import LockPolicy, driver
 from pgmodern.operations import change_column_type
@@ -582,6 +583,37 @@ def test_dropping_midway_leaves_the_change_alone(vibes: psycopg.Connection, appl
     apply(drop("vibe"))
     assert columns(vibes) == before
     assert vibes.execute("SELECT count(*) FROM pg_trigger").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_change_that_is_given_up_leaves_nothing(
+    offline: bool,
+    empty_database_url: URL,
+    vibes: psycopg.Connection,
+    apply: Apply,
+    script: Callable[[Step], str],
+    psql: Psql,
+    dump: Dump,
+) -> None:
+    vibes.execute("CREATE INDEX by_vibe ON songs (vibe)")
+    before = dump(empty_database_url)
+    vibes.execute("UPDATE songs SET vibe = '{1}' WHERE id = 7")
+    with pytest.raises(MigrationError, match="Keys: 7"):
+        apply(VIBE)
+    assert dump(empty_database_url) != before
+    back = change("vibe", "double precision[]", "vibe::real[]::double precision[]")
+    if offline:
+        done = psql(empty_database_url, script(back))
+        assert done.returncode == 0, done.stderr
+    else:
+        apply(back)
+    assert dump(empty_database_url) == before
+
+
+def test_autogenerate_does_not_see_the_old_column(vibes: psycopg.Connection, apply: Apply) -> None:
+    apply(VIBE)
+    seen = [name for name in columns(vibes) if is_application_s(name, "column", {})]
+    assert seen == ["id", "title", "album", "vibe"]
 
 
 def test_odd_names_in_another_schema(

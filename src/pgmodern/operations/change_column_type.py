@@ -27,7 +27,7 @@ from pgmodern.operations.replaced_column import (
     ColumnChange,
     ReplacedColumn,
 )
-from pgmodern.operations.replaced_column_script import locked, script, swap
+from pgmodern.operations.replaced_column.script import locked, script, swap
 
 Rows = list[tuple[Any, ...]]
 
@@ -151,6 +151,8 @@ def _run(connection: Connection, change: ColumnChange) -> None:
     _refuse(connection, change)
     state = _rows(connection, "SELECT direction, shadow, target FROM pg_temp.pgmodern_state()")[0]
     if state[0] == "done":
+        if left := [row[0] for row in _rows(connection, "SELECT pg_temp.pgmodern_abandoned()")]:
+            execute_briefly(connection, *left)
         return
     shadow, target = str(state[1]), str(state[2])
     if state[0] == "forth":

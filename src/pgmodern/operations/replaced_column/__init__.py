@@ -13,12 +13,21 @@ from dataclasses import dataclass
 from pgmodern.backfill import Backfill
 from pgmodern.indexes.catalogue import quoted
 from pgmodern.operations.literal import string
-from pgmodern.operations.replaced_column_sql import FUNCTIONS
+from pgmodern.operations.replaced_column import parts, refusals, steps
 
 _NAME_BYTES = 63
+_FUNCTIONS = parts.FUNCTIONS + refusals.FUNCTIONS + steps.FUNCTIONS
 _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 UNCONVERTED, STALE = "PGM01", "PGM02"  # the sqlstates by which the swap says that it is not time
 NAMED = 20  # so many keys in a message
+
+
+_OWN = re.compile(r"__(new|old)_[0-9a-f]{8}$")
+
+
+def is_own_name(column: str) -> bool:
+    """Tell the columns that stand beside a replaced one from the application's."""
+    return bool(_OWN.search(column))
 
 
 def own_name(prefix: str, table: str, column: str, suffix: str = "") -> str:
@@ -136,7 +145,7 @@ class ColumnChange:
     def functions(self) -> tuple[str, ...]:
         """The statements that make the temporary functions, for this change."""
         values = self._values()
-        return tuple(_PLACEHOLDER.sub(lambda found: values[found[1]], each) for each in FUNCTIONS)
+        return tuple(_PLACEHOLDER.sub(lambda found: values[found[1]], each) for each in _FUNCTIONS)
 
     def backfill(self) -> Backfill:
         """The backfill: it touches the rows, the trigger converts them."""

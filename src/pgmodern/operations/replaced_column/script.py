@@ -80,6 +80,10 @@ def script(change: ColumnChange) -> str:
         *(f"SELECT pg_temp.pgmodern_{step}() \\gexec" for step in ("missing", "validations")),
         "RESET lock_timeout;",
         _briefly(*swap(change)),
+        "\\else",
+        "SET lock_timeout = '1s';",
+        "SELECT pg_temp.pgmodern_abandoned() \\gexec",
+        "RESET lock_timeout;",
         "\\endif",
         "RESET client_min_messages;",
     ]
