@@ -17,7 +17,7 @@ from sqlalchemy import URL, Connection, String
 
 from pgmodern.environment import is_application_s
 from pgmodern.errors import MigrationError
-from pgmodern.locks import LockPolicy, driver
+from pgmodern.locks import LockPolicy, bound, driver
 from pgmodern.operations import change_column_type
 from pgmodern.operations.change_column_type import ChangeColumnTypeOnline, DropReplacedColumn
 
@@ -616,6 +616,22 @@ def test_autogenerate_does_not_see_the_old_column(vibes: psycopg.Connection, app
     assert seen == ["id", "title", "album", "vibe"]
 
 
+def test_a_column_of_a_type_that_was_not_expected_is_refused(
+    database: psycopg.Connection, apply: Apply
+) -> None:
+    def step(op: Any) -> None:
+        op.change_column_type_online(
+            "songs", "title", "varchar(9)", existing_type="character varying"
+        )
+
+    with pytest.raises(MigrationError, match="its type is text, not character varying"):
+        apply(step)
+    database.execute("ALTER TABLE songs ALTER title TYPE varchar")
+    apply(step)
+    apply(step)
+    assert columns(database)["title"] == "character varying(9)"
+
+
 def test_odd_names_in_another_schema(
     empty_database_url: URL,
     database: psycopg.Connection,
@@ -805,6 +821,60 @@ def test_it_gives_way_to_a_transaction_that_reads_the_table(
             reader.execute("UPDATE songs SET title = 'b' WHERE id = 3")
         changing.result()
     assert vibes.execute(WRONG.format(old=OLD).encode()).fetchone() == (0,)
+
+
+def test_the_swap_gives_way_to_a_transaction_that_reads_the_table(
+    empty_database_url: URL,
+    vibes: psycopg.Connection,
+    connect: Connect,
+    apply: Apply,
+    blocked: Callable[[URL], int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    swap = change_column_type._swap
+    reader = connect(empty_database_url)
+    reader.execute("SET statement_timeout = '5s'")
+
+    def held(*arguments: Any) -> None:
+        with ThreadPoolExecutor() as pool:
+            with vibes.transaction():
+                vibes.execute("SELECT FROM songs")
+                swapping = pool.submit(swap, *arguments)
+                blocked(empty_database_url)
+                reader.execute("SELECT FROM songs")
+                reader.execute("UPDATE songs SET title = 'b' WHERE id = 3")
+            swapping.result()
+
+    monkeypatch.setattr(change_column_type, "_swap", held)
+    apply(VIBE)
+    assert vibes.execute(WRONG.format(old=OLD).encode()).fetchone() == (0,)
+
+
+def test_it_stops_at_the_deadline_and_is_in_nobodys_way(
+    empty_database_url: URL,
+    database: psycopg.Connection,
+    connect: Connect,
+    apply: Apply,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    database.execute(LIGHT)
+    swap = change_column_type._swap
+    holder = connect(empty_database_url)
+
+    def held(connection: Connection, *arguments: Any) -> None:
+        with holder.transaction(), bound(connection, LockPolicy(0.05, deadline=0.2), None):
+            holder.execute("SELECT FROM songs")
+            swap(connection, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(change_column_type, "_swap", held)
+        with pytest.raises(MigrationError, match="No lock within"):
+            apply(THERE)
+    assert columns(database)["plays"] == "integer"
+    made = database.execute("SELECT count(*) FROM pg_constraint WHERE conname LIKE 'pgmodern%'")
+    assert made.fetchone() == (0,)
+    apply(THERE)
+    assert columns(database)["plays"] == "bigint"
 
 
 def test_it_is_rendered(database: psycopg.Connection) -> None:

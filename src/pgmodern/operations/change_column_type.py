@@ -80,7 +80,7 @@ class ChangeColumnTypeOnline(MigrateOperation):
         """Change a column's type; `using` and `reverse_using` are expressions of the column.
 
         `type_` None is the type of the old column while it is there, then that of `using`. Where
-        `existing_type` is given, a column of another type is left as it is.
+        `existing_type` is given, a column that is neither of it nor of `type_` is refused.
         """
         if isinstance(type_, TypeEngine):
             type_ = str(type_.compile(PGDialect_psycopg()))  # type: ignore[no-untyped-call]

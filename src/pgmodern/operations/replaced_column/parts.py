@@ -58,7 +58,7 @@ BEGIN
     SELECT format_type(a.atttypid, a.atttypmod) INTO kept FROM pg_catalog.pg_attribute AS a
     WHERE a.attrelid = pgmodern_state.attrelid AND a.attname = {old};
     direction := 'done';
-    IF {existing} IS NOT NULL THEN
+    IF {type} IS NULL AND {existing} IS NOT NULL THEN  -- the way back, and it was gone already
         IF pg_temp.pgmodern_type({existing}) <> present THEN
             RETURN;
         END IF;

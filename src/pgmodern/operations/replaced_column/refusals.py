@@ -182,6 +182,11 @@ BEGIN
     IF state.direction = 'done' THEN
         RETURN;
     END IF;
+    RETURN QUERY SELECT format('its type is %s, not %s', format_type(a.atttypid, a.atttypmod),
+        pg_temp.pgmodern_type({existing}))
+        FROM pg_catalog.pg_attribute AS a
+        WHERE a.attrelid = state.attrelid AND a.attnum = state.attnum AND {existing} IS NOT NULL
+          AND format_type(a.atttypid, a.atttypmod) <> pg_temp.pgmodern_type({existing});
     RETURN QUERY SELECT 'the table inherits or is inherited from' WHERE EXISTS (
         SELECT FROM pg_catalog.pg_inherits WHERE table_.oid IN (inhrelid, inhparent));
     RETURN QUERY SELECT 'row security hides rows from this role'
