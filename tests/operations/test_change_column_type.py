@@ -461,6 +461,50 @@ def test_an_owner_who_is_no_superuser_may_and_a_writer_needs_no_more_than_before
         rich.execute(f"DROP ROLE {role}, {role}_writer".encode())
 
 
+def test_the_trigger_does_not_go_by_the_writer_s_settings(
+    empty_database_url: URL, vibes: psycopg.Connection, connect: Connect, apply: Apply
+) -> None:
+    vibes.execute("UPDATE songs SET vibe = '{1}' WHERE id = 7")
+    with pytest.raises(MigrationError, match="Keys: 7"):
+        apply(VIBE)
+    writer = connect(empty_database_url)
+    writer.execute("SET search_path = ''")
+    writer.execute("INSERT INTO public.songs (id, vibe) VALUES (8000, '{1,2,3,4,5,6,7,8}')")
+    filled = vibes.execute("SELECT vibe__new_85cbbf05::text FROM songs WHERE id = 8000")
+    assert filled.fetchone() == ("[1,2,3,4,5,6,7,8]",)
+    vibes.execute("ALTER TABLE songs ADD at timestamp")
+    there = change("at", "timestamptz", None, "at::timestamp")
+    apply(lambda op: (op.execute("SET timezone = 'UTC'"), there(op)))
+    writer.execute("SET timezone = 'Asia/Tokyo'")
+    writer.execute("UPDATE public.songs SET at = '2020-01-01 00:00+00' WHERE id = 8000")
+    back = change("at", "timestamp", "at::timestamp", "at")
+    apply(lambda op: (op.execute("SET timezone = 'Asia/Tokyo'"), back(op)))
+    kept = vibes.execute("SELECT at::text FROM songs WHERE id = 8000")
+    assert kept.fetchone() == ("2020-01-01 00:00:00",)
+
+
+def test_a_build_killed_midway_is_built_anew(
+    empty_database_url: URL,
+    vibes: psycopg.Connection,
+    connect: Connect,
+    apply: Apply,
+    blocked: Callable[[URL], int],
+) -> None:
+    vibes.execute("CREATE INDEX by_vibe ON songs (vibe)")
+    reader = connect(empty_database_url)
+    reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    with ThreadPoolExecutor() as pool:
+        with reader.transaction():
+            reader.execute("SELECT count(*) FROM pg_class")
+            changing = pool.submit(apply, VIBE)
+            vibes.execute("SELECT pg_terminate_backend(%s, 5000)", [blocked(empty_database_url)])
+        assert changing.exception() is not None
+    invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
+    assert vibes.execute(invalid).fetchone() == (1,)
+    apply(VIBE)
+    assert vibes.execute(invalid).fetchone() == (0,)
+
+
 def test_a_time_is_converted_alike_whoever_writes(
     database: psycopg.Connection, apply: Apply
 ) -> None:
