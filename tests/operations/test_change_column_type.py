@@ -894,6 +894,32 @@ def test_the_swap_gives_way_to_a_transaction_that_reads_the_table(
     assert vibes.execute(WRONG.format(old=OLD).encode()).fetchone() == (0,)
 
 
+def test_the_swap_gives_way_to_who_comes_from_the_table_it_points_at(
+    empty_database_url: URL,
+    database: psycopg.Connection,
+    connect: Connect,
+    apply: Apply,
+    blocked: Callable[[URL], int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    database.execute(LIGHT)
+    swap, writer = change_column_type._swap, connect(empty_database_url)
+    writer.execute("SET deadlock_timeout = '300ms'")
+
+    def crossed(*arguments: Any) -> None:
+        with ThreadPoolExecutor() as pool:
+            with writer.transaction():
+                writer.execute("UPDATE labels SET id = id WHERE id = 3")
+                swapping = pool.submit(swap, *arguments)
+                blocked(empty_database_url)
+                writer.execute("UPDATE songs SET title = 'b' WHERE id = 3")
+            swapping.result()
+
+    monkeypatch.setattr(change_column_type, "_swap", crossed)
+    apply(THERE)
+    assert columns(database)["plays"] == "bigint"
+
+
 def test_it_stops_at_the_deadline_and_is_in_nobodys_way(
     empty_database_url: URL,
     database: psycopg.Connection,

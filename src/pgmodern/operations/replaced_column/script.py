@@ -29,7 +29,10 @@ $pgmodern$""",
 def swap(change: ColumnChange) -> tuple[str, ...]:
     """Return the statements of the swap; under one lock: see that all is ready, then rename."""
     lock, names = locked(change, "swap")
-    return (lock, "SET LOCAL enable_seqscan = off", _check_ready(change), names)
+    # A foreign key's other table is locked second. A session that came the other way round waits
+    # for us: we give up well before its deadlock_timeout, so that it is not the one to fail.
+    soon = "SET LOCAL lock_timeout = '100ms'"
+    return (lock, soon, "SET LOCAL enable_seqscan = off", _check_ready(change), names)
 
 
 def _check_ready(change: ColumnChange) -> str:
