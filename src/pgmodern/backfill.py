@@ -37,7 +37,7 @@ class Backfill:
 
     `statement` holds `{range}` where its condition on the key belongs. `key` is a unique, indexed
     column that is never NULL, `key_type` its type. `name` tells one's state from
-    another's.
+    another's. `schema` is the table's, where the search path does not find it.
     """
 
     name: str

@@ -24,6 +24,7 @@ from pgmodern.extensions import preflight
 from pgmodern.indexes import required_extensions
 from pgmodern.locks import Driver, LockPolicy, bound, bounded, driver, milliseconds, patiently
 from pgmodern.operations.created import RECORD
+from pgmodern.operations.replaced_column import is_own_name
 from pgmodern.revisions import Heads, Steps, plan
 from pgmodern.runner import after_the_last, alone, require_alone
 
@@ -263,7 +264,9 @@ def _explained(error: DBAPIError) -> PgmodernError | None:
 
 
 def is_application_s(name: str | None, type_: str, _parents: object) -> bool:
-    """Tell the application's tables from the two that the migrations keep for themselves."""
+    """Tell what is the application's from what the migrations keep for themselves."""
+    if type_ == "column":
+        return name is None or not is_own_name(name)
     return not (type_ == "table" and name in {STATE, RECORD})
 
 

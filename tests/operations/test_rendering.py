@@ -11,6 +11,7 @@ from pgmodern import Throttle
 from pgmodern.backfill import Backfill
 from pgmodern.operations.adopt_table import AdoptTable, ReleaseTable
 from pgmodern.operations.backfill import BackfillOnline
+from pgmodern.operations.change_column_type import ChangeColumnTypeOnline, DropReplacedColumn
 from pgmodern.operations.check_constraint import AddCheckConstraintOnline
 from pgmodern.operations.constraint import DropConstraintOnline
 from pgmodern.operations.extension import CreateExtension, DropExtension
@@ -65,6 +66,8 @@ ALL = [
     BackfillOnline(BACKFILL, Throttle(rest=0.5, wal=None)),
     DropExtension(ODD),
     AddPartitions(ODD, 4, "music"),
+    ChangeColumnTypeOnline("t", ODD, "bigint", "a::int", "a::text", "k", "uuid", "music", "text"),
+    DropReplacedColumn("t", ODD, "music"),
 ]
 
 
@@ -116,6 +119,10 @@ def test_what_is_not_known_cannot_be_reversed(operation: Any) -> None:
 
 
 def test_some_cannot_be_reversed() -> None:
-    for operation in (BackfillOnline(BACKFILL), AddPartitions(ODD, 4)):
+    for operation in (
+        BackfillOnline(BACKFILL),
+        AddPartitions(ODD, 4),
+        DropReplacedColumn("t", ODD),
+    ):
         with pytest.raises(NotImplementedError, match="odd"):
             operation.reverse()

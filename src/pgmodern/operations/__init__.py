@@ -9,6 +9,7 @@ from functools import cache
 from pgmodern.operations import (
     adopt_table,
     backfill,
+    change_column_type,
     check_constraint,
     constraint,
     extension,
@@ -31,6 +32,7 @@ def register() -> None:
         backfill,
         index,
         search_vector,
+        change_column_type,
         constraint,
         check_constraint,
         foreign_key,

@@ -1,0 +1,131 @@
+"""The steps of a change of type as SQL: those that lock, and the whole of it for psql."""
+
+from __future__ import annotations
+
+from pgmodern import backfill
+from pgmodern.operations.literal import string
+from pgmodern.operations.replaced_column import NAMED, STALE, UNCONVERTED, ColumnChange
+
+_COMMENT = r"""-- For psql with ON_ERROR_STOP: the catalogue decides what is to be built, and
+-- \gexec runs it. Where a lock is not had within a second it stops: run it again, it goes on."""
+
+
+def locked(change: ColumnChange, step: str) -> tuple[str, str]:
+    """Return the statements that do a step, decided and done under one lock."""
+    return (
+        f"LOCK TABLE {change.names.relation} IN ACCESS EXCLUSIVE MODE",
+        f"""DO $pgmodern$
+DECLARE
+    statement text;
+BEGIN
+    FOREACH statement IN ARRAY ARRAY(SELECT pg_temp.pgmodern_{step}()) LOOP
+        EXECUTE statement;
+    END LOOP;
+END
+$pgmodern$""",
+    )
+
+
+def swap(change: ColumnChange) -> tuple[str, ...]:
+    """Return the statements of the swap; under one lock: see that all is ready, then rename."""
+    lock, names = locked(change, "swap")
+    # A foreign key's other table is locked second. A session that came the other way round waits
+    # for us: we give up well before its deadlock_timeout, so that it is not the one to fail.
+    soon = "SET LOCAL lock_timeout = '100ms'"
+    return (lock, soon, "SET LOCAL enable_seqscan = off", _check_ready(change), names)
+
+
+def _check_ready(change: ColumnChange) -> str:
+    """The block that raises where rows came in that cannot be converted, or the plan is old."""
+    return f"""DO $pgmodern$
+DECLARE
+    state record;
+    unconverted boolean;
+BEGIN
+    SELECT * INTO state FROM pg_temp.pgmodern_state();
+    IF state.direction <> 'done' THEN
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE %I IS NOT NULL AND %I IS NULL)',
+            state.relation, {string(change.names.column)}, state.shadow) INTO unconverted;
+        IF unconverted THEN
+            RAISE EXCEPTION 'rows of % cannot be converted', state.relation
+                USING ERRCODE = '{UNCONVERTED}',
+                HINT = format('SELECT * FROM %s WHERE %I IS NOT NULL AND %I IS NULL',
+                    state.relation, {string(change.names.column)}, state.shadow);
+        END IF;
+        IF EXISTS (SELECT pg_temp.pgmodern_left() UNION ALL SELECT pg_temp.pgmodern_indexes()
+            UNION ALL SELECT pg_temp.pgmodern_missing()
+            UNION ALL SELECT pg_temp.pgmodern_validations()
+            UNION ALL SELECT pg_temp.pgmodern_dependents()) THEN
+            RAISE EXCEPTION '% was altered meanwhile: run this again', state.relation
+                USING ERRCODE = '{STALE}';
+        END IF;
+    END IF;
+END
+$pgmodern$"""
+
+
+def script(change: ColumnChange) -> str:
+    r"""Return the change as a script for psql, whose `\gexec` runs what a query returns."""
+    lines = [
+        _COMMENT,
+        "SET client_min_messages = warning;",
+        *(f"{function.strip()};" for function in change.functions),
+        f"{_refuse(change)};",
+        "SELECT direction = 'forth' AS pgmodern_forth, direction <> 'done' AS pgmodern_todo "
+        "FROM pg_temp.pgmodern_state() \\gset",
+        "\\if :pgmodern_forth",
+        _briefly(*locked(change, "begin")),
+        f"{backfill.offline(change.backfill())};",
+        "\\endif\n\\if :pgmodern_todo",
+        f"{_check_converted(change)};",
+        *(f"SELECT pg_temp.pgmodern_{step}() \\gexec" for step in ("left", "indexes")),
+        "SET lock_timeout = '1s';",
+        *(f"SELECT pg_temp.pgmodern_{step}() \\gexec" for step in ("missing", "validations")),
+        "RESET lock_timeout;",
+        _briefly(*swap(change)),
+        "\\else",
+        "SET lock_timeout = '1s';",
+        "SELECT pg_temp.pgmodern_abandoned() \\gexec",
+        "RESET lock_timeout;",
+        "\\endif",
+        "RESET client_min_messages;",
+    ]
+    return "\n\n".join(lines)
+
+
+def _refuse(change: ColumnChange) -> str:
+    return f"""DO $pgmodern$
+DECLARE
+    found text := (SELECT string_agg(cause, '; ') FROM pg_temp.pgmodern_refusals());
+BEGIN
+    IF found IS NOT NULL THEN
+        RAISE EXCEPTION 'the type of % cannot be changed: %',
+            {string(f"{change.names.table}.{change.names.column}")}, found;
+    END IF;
+END
+$pgmodern$"""
+
+
+def _briefly(*statements: str) -> str:
+    body = "\n".join(f"{each};" for each in statements)
+    return f"BEGIN;\nSET LOCAL lock_timeout = '1s';\n{body}\nCOMMIT;"
+
+
+def _check_converted(change: ColumnChange) -> str:
+    """The block that raises, before anything is built, with the keys of unconverted rows."""
+    names = change.names
+    return f"""DO $pgmodern$
+DECLARE
+    state record;
+    keys text;
+BEGIN
+    SELECT * INTO state FROM pg_temp.pgmodern_state();
+    EXECUTE format('SELECT string_agg(key, '', '') FROM (SELECT %I::text AS key FROM %s AS rows '
+        'WHERE %I IS NOT NULL AND %I IS NULL ORDER BY rows.%1$I LIMIT {NAMED}) AS found',
+        {string(change.key)}, state.relation, {string(names.column)}, state.shadow) INTO keys;
+    IF keys IS NOT NULL THEN
+        RAISE EXCEPTION 'rows of % cannot be converted, of these keys among others: %',
+            state.relation, keys USING ERRCODE = '{UNCONVERTED}';
+    END IF;
+END
+$pgmodern$"""
