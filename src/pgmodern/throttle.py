@@ -15,7 +15,7 @@ class Throttle:
     """
 
     rest: float = 0.2
-    wal: float | None = 64e6
+    wal: float | None = 128e6
     lag: float | None = 10.0
     batch: float = 10.0
     vacuum: bool = True

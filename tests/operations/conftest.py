@@ -169,6 +169,7 @@ class Proof:
     script: Script
     psql: Psql
     survivals: dict[str, Survival]
+    every_statement: bool
 
     def __call__(
         self,
@@ -178,8 +179,13 @@ class Proof:
         *,
         fill: str = "",
         first: Step | None = None,
+        stride: int = 1,
     ) -> None:
-        """Apply, reverse, apply; run the script; kill before every statement, in both ways."""
+        """Apply, reverse, apply; run the script; kill before every statement, in both ways.
+
+        A long operation is killed before one statement in `stride`, with --every-statement before
+        each.
+        """
         with psycopg.connect(libpq(self.prepared), autocommit=True) as database:
             database.execute(SONGS)
             database.execute(fill.encode())
@@ -191,7 +197,9 @@ class Proof:
         failures = [
             failure
             for how in survival.statements
-            for failure in self._killed(step, reverse, applied, how, survival)
+            for failure in self._killed(
+                step, reverse, applied, how, survival, 1 if self.every_statement else stride
+            )
         ]
         assert not failures, "\n".join(failures)
 
@@ -225,12 +233,18 @@ class Proof:
             assert not differences(self.state(url), applied)
 
     def _killed(
-        self, step: Step, reverse: Step | None, applied: State, how: How, survival: Survival
+        self,
+        step: Step,
+        reverse: Step | None,
+        applied: State,
+        how: How,
+        survival: Survival,
+        stride: int,
     ) -> Iterator[str]:
         """Kill before each statement in turn, each time run again; yield what went wrong."""
         with ExitStack() as copies:
             url = copies.enter_context(self.copied(self.prepared))
-            for fatal in itertools.count():
+            for fatal in itertools.count(0, stride):
                 outcome = run_doomed(self.admin, url, partial(run_on, step=step), fatal, how)
                 if not outcome.struck:
                     assert outcome.exit_code == 0, "the client died by itself"
@@ -273,4 +287,5 @@ def proof(
 ) -> Proof:
     """Prove that an operation survives being killed; see `Proof`."""
     admin, survivals = connect(postgres_url), request.config.stash[SURVIVALS]
-    return Proof(admin, empty_database_url, copied, dump, script, psql, survivals)
+    every = bool(request.config.getoption("--every-statement"))
+    return Proof(admin, empty_database_url, copied, dump, script, psql, survivals, every)

@@ -15,6 +15,7 @@ from sqlalchemy import URL
 from pgmodern.errors import MigrationError
 
 Step = Callable[[Any], object]
+Proof = Callable[..., None]
 Apply = Callable[[Step], None]
 Connect = Callable[[URL], psycopg.Connection]
 Psql = Callable[[URL, str], subprocess.CompletedProcess[str]]
@@ -163,26 +164,12 @@ def test_a_condition_that_makes_no_sense_leaves_nothing(
     assert constraints(database) == []
 
 
-def test_killed_anywhere_it_is_finished_by_the_next(
-    empty_database_url: URL,
-    database: psycopg.Connection,
-    plain: tuple[str, str],
-    dump: Dump,
-    apply: Apply,
-    apply_killed: Callable[[Step], Iterator[int]],
-) -> None:
-    before, after = plain
-    killed = 0
-    for killed in apply_killed(add()):
-        assert dump(empty_database_url) == after, f"killed before statement {killed}"
-        apply(drop())
-    assert killed > 4
-    apply(add())
-    for killed in apply_killed(drop()):
-        assert dump(empty_database_url) == before, f"killed before statement {killed}"
-        apply(add())
-    assert killed > 1
-    assert database.execute("SELECT count(*) FROM songs").fetchone() == (500,)
+def test_killed_anywhere_it_is_finished_by_the_next(proof: Proof) -> None:
+    proof("add_check_constraint_online", add(), drop(), fill=FILL)
+
+
+def test_killed_anywhere_it_is_dropped_by_the_next(proof: Proof) -> None:
+    proof("drop_constraint_online", drop(), add(), fill=FILL, first=add())
 
 
 def test_it_is_added_while_others_read_and_write(

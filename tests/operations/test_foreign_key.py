@@ -185,26 +185,6 @@ def test_a_referent_that_is_not_there_leaves_nothing(
     assert keys(database) == []
 
 
-def test_killed_anywhere_it_is_finished_by_the_next(
-    empty_database_url: URL,
-    database: psycopg.Connection,
-    dump: Dump,
-    apply: Apply,
-    apply_killed: Callable[[Step], Iterator[int]],
-) -> None:
-    before = dump(empty_database_url)
-    database.execute(f"ALTER TABLE tracks ADD {definition()}".encode())
-    after = dump(empty_database_url)
-    apply(drop())
-    killed = 0
-    for killed in apply_killed(add()):
-        assert dump(empty_database_url) == after, f"killed before statement {killed}"
-        apply(drop())
-        assert dump(empty_database_url) == before
-    assert killed > 5
-    assert database.execute("SELECT count(*) FROM tracks").fetchone() == (301,)
-
-
 def test_it_gives_way_to_a_transaction_that_writes_the_referent(
     empty_database_url: URL,
     database: psycopg.Connection,

@@ -16,6 +16,7 @@ from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import quoted
 
 Step = Callable[[Any], object]
+Proof = Callable[..., None]
 Apply = Callable[[Step], None]
 Connect = Callable[[URL], psycopg.Connection]
 Psql = Callable[[URL, str], subprocess.CompletedProcess[str]]
@@ -111,26 +112,12 @@ def test_given_up_after_a_violation_it_leaves_nothing(
     assert dump(empty_database_url) == plain[0]
 
 
-def test_killed_anywhere_it_is_finished_by_the_next(
-    empty_database_url: URL,
-    database: psycopg.Connection,
-    plain: tuple[str, str],
-    dump: Dump,
-    apply: Apply,
-    apply_killed: Callable[[Step], Iterator[int]],
-) -> None:
-    before, after = plain
-    killed = 0
-    for killed in apply_killed(set_it()):
-        assert dump(empty_database_url) == after, f"killed before statement {killed}"
-        apply(drop_it())
-    assert killed > 7
-    apply(set_it())
-    for killed in apply_killed(drop_it()):
-        assert dump(empty_database_url) == before, f"killed before statement {killed}"
-        apply(set_it())
-    assert killed > 1
-    assert database.execute("SELECT count(title) FROM songs").fetchone() == (500,)
+def test_killed_anywhere_it_is_finished_by_the_next(proof: Proof) -> None:
+    proof("set_not_null_online", set_it(), drop_it(), fill=FILL)
+
+
+def test_killed_anywhere_it_is_dropped_by_the_next(proof: Proof) -> None:
+    proof("drop_not_null_online", drop_it(), set_it(), fill=FILL, first=set_it())
 
 
 def test_a_check_that_was_left_over_is_removed(

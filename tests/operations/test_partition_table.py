@@ -18,6 +18,7 @@ from pgmodern.locks import LockPolicy, bound
 from pgmodern.operations.partitions import Table
 
 Step = Callable[[Any], object]
+Proof = Callable[..., None]
 Apply = Callable[[Step], None]
 Connect = Callable[[URL], psycopg.Connection]
 Psql = Callable[[URL, str], subprocess.CompletedProcess[str]]
@@ -230,39 +231,36 @@ def test_foreign_keys_of_every_partition_hold(plays: psycopg.Connection, apply: 
     assert one(plays, "SELECT count(*) FROM plays WHERE listener = 1") == 0
 
 
-def test_killed_anywhere_it_is_finished_by_the_next(
-    plays: psycopg.Connection,
-    empty_database_url: URL,
-    apply: Apply,
-    apply_killed: Callable[[Step], Iterator[int]],
-    dump: Dump,
-) -> None:
-    before, rows = dump(empty_database_url), digest(plays)
-    apply(partition)
-    divided, killed = dump(empty_database_url), 0
-    apply(unpartition)
-    for killed in apply_killed(partition):
-        assert dump(empty_database_url) == divided, f"killed before statement {killed}"
-        assert digest(plays) == rows
-        apply(unpartition)
-        assert dump(empty_database_url) == before, f"killed before statement {killed}"
-    assert killed >= 4
+def test_killed_anywhere_it_is_finished_by_the_next(proof: Proof) -> None:
+    proof("partition_table_online", partition_songs, unpartition_songs, fill=FILL_SONGS)
 
 
-def test_killed_anywhere_it_is_one_table_after_the_next(
-    plays: psycopg.Connection,
-    empty_database_url: URL,
-    apply: Apply,
-    apply_killed: Callable[[Step], Iterator[int]],
-    dump: Dump,
-) -> None:
-    before, rows, killed = dump(empty_database_url), digest(plays), 0
-    apply(partition)
-    for killed in apply_killed(unpartition):
-        assert dump(empty_database_url) == before, f"killed before statement {killed}"
-        assert digest(plays) == rows
-        apply(partition)
-    assert killed >= 1
+def test_killed_anywhere_it_is_one_table_after_the_next(proof: Proof) -> None:
+    proof(
+        "unpartition_table_online",
+        unpartition_songs,
+        partition_songs,
+        fill=FILL_SONGS,
+        first=partition_songs,
+    )
+
+
+def test_killed_anywhere_the_next_partitions_are_there_after_the_next(proof: Proof) -> None:
+    more: Step = lambda op: op.add_partitions("songs", 6)  # noqa: E731
+    proof("add_partitions", more, fill=FILL_SONGS, first=partition_songs)
+
+
+FILL_SONGS = "INSERT INTO songs (title) SELECT 't' || i FROM generate_series(1, 900) AS i"
+
+
+def partition_songs(op: Any) -> None:
+    """Partition the table that every proof is made on."""
+    op.partition_table_online("songs", "id", interval=1000)
+
+
+def unpartition_songs(op: Any) -> None:
+    """Put its first partition in its place again."""
+    op.unpartition_table_online("songs")
 
 
 def test_given_up_midway_it_is_undone_by_its_reverse(
