@@ -2,18 +2,16 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
 
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from sqlalchemy import URL, Column, Computed, Engine, create_engine, text
-from sqlalchemy.dialects.postgresql import TSVECTOR
+from sqlalchemy import URL, Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
+from benchmarks.changes import CHANGES, Change, Step, nothing
 from benchmarks.database import settle
 from benchmarks.dataset import Dataset
 from benchmarks.load import load
@@ -26,80 +24,6 @@ HOLD_SECONDS = 60.0
 STAGGER_SECONDS = 10.0  # between the starts of two changes, so that no two work at once
 POLICY = LockPolicy()
 LONGEST_SECONDS = POLICY.timeout + 0.1
-
-Step = Callable[[Any, str], object]  # of `op` and the name of the table
-WORDS = "to_tsvector('simple', title)"
-
-
-def nothing(op: Any, table: str) -> None:
-    """The step that does nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A change of a table, done online and by plain Alembic; `given` is what each begins with."""
-
-    what: str
-    online: Step
-    plain: Step
-    given: tuple[Step, Step] = (nothing, nothing)
-
-
-def create_index(op: Any, table: str) -> None:
-    """Index the titles, before there is anybody to be disturbed."""
-    op.create_index(f"ix_{table}", table, ["title"])
-
-
-def add_search_vector_online(op: Any, table: str) -> None:
-    """Add the search vector of the titles, kept by a trigger."""
-    op.add_search_vector_online(table, "words", {"title": "A"}, configuration="pg_catalog.simple")
-
-
-def add_search_vector(op: Any, table: str) -> None:
-    """Add the search vector of the titles as Alembic can."""
-    op.add_column(table, Column("words", TSVECTOR, Computed(WORDS, persisted=True)))
-
-
-CHANGES = [
-    Change(
-        "create_index_online, btree",
-        lambda op, table: op.create_index_online(f"ix_{table}", table, ["title"]),
-        create_index,
-    ),
-    Change(
-        "create_index_online, GIN",
-        lambda op, table: op.create_index_online(
-            f"ix_{table}", table, [text(WORDS)], postgresql_using="gin"
-        ),
-        lambda op, table: op.create_index(
-            f"ix_{table}", table, [text(WORDS)], postgresql_using="gin"
-        ),
-    ),
-    Change(
-        "drop_index_online",
-        lambda op, table: op.drop_index_online(f"ix_{table}"),
-        lambda op, table: op.drop_index(f"ix_{table}", table),
-        given=(create_index, create_index),
-    ),
-    Change(
-        "add_search_vector_online",
-        add_search_vector_online,
-        add_search_vector,
-    ),
-    Change(
-        "drop_search_vector_online",
-        lambda op, table: op.drop_search_vector_online(table, "words"),
-        lambda op, table: op.drop_column(table, "words"),
-        given=(add_search_vector_online, add_search_vector),
-    ),
-    Change(
-        "backfill_online",
-        lambda op, table: op.backfill_online(
-            table, table=table, statement=f"UPDATE {table} SET plays = plays + 1 WHERE {{range}}"
-        ),
-        lambda op, table: op.execute(f"UPDATE {table} SET plays = plays + 1"),
-    ),
-]
 
 
 def make(engine: Engine, table: str, given: Step) -> None:
