@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from psycopg.errors import CheckViolation
+from psycopg.errors import CheckViolation, QueryCanceled
 from sqlalchemy import URL, Connection, create_engine
 from sqlalchemy.pool import NullPool
 
@@ -26,6 +26,7 @@ from pgmodern.backfill import (
     offline,
     run,
 )
+from pgmodern.errors import MigrationError
 from tests.kills import run_doomed
 
 Connect = Callable[[URL], psycopg.Connection]
@@ -409,3 +410,45 @@ def _visit_all(url: URL) -> None:
     engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         run(connection, VISIT)
+
+
+def test_a_statement_without_a_range_is_refused() -> None:
+    with pytest.raises(MigrationError, match="range"):
+        Backfill("b", "songs", "id", "bigint", "UPDATE songs SET visits = visits + 1")
+
+
+def test_a_table_that_was_dropped_and_made_again_begins_again(
+    database: psycopg.Connection, connection: Connection
+) -> None:
+    create_songs(database)
+    database.execute("ALTER TABLE songs ADD CHECK (id <= 500 OR visits = 0)")
+    with pytest.raises(CheckViolation):
+        run(connection, VISIT)
+    database.execute("DROP TABLE songs")
+    create_songs(database)
+    assert run(connection, VISIT) == 2000
+
+
+@pytest.mark.parametrize("key", ["decode(md5(i::text), 'hex')", "('b' || i)::bytea"])
+def test_keys_may_be_bytes(database: psycopg.Connection, connection: Connection, key: str) -> None:
+    create_songs(database, f"{key} FROM generate_series(1, 1700) AS i", "bytea")
+    assert run(connection, Backfill("b", "songs", "id", "bytea", VISIT.statement)) == 1700
+    assert database.execute(VISITS).fetchall() == ONCE
+
+
+def test_whoever_cancels_it_ends_it(
+    empty_database_url: URL, database: psycopg.Connection, connection: Connection
+) -> None:
+    create_songs(database)
+    slow = VISIT.statement.replace(" WHERE", " FROM pg_sleep(5) WHERE")
+    pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+    sleeping = (
+        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity "
+        "WHERE pid = %s AND wait_event = 'PgSleep'"
+    )
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(run, connection, Backfill("b", "songs", "id", "bigint", slow))
+        while database.execute(sleeping, [pid]).fetchone() is None:
+            assert not running.done()
+        with pytest.raises(QueryCanceled):
+            running.result(timeout=10)

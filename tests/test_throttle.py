@@ -45,8 +45,9 @@ def test_the_rest_is_its_part_of_the_time_and_enough_for_the_wal(
 ) -> None:
     resting = rest(Throttle(rest=part, wal=64e6), seconds, wal)
     whole = seconds + resting
-    assert resting >= part * whole - 1e-9
-    assert wal <= 64e6 * whole + 1
+    longest = 5.0
+    assert resting == longest or (resting >= part * whole - 1e-9 and wal <= 64e6 * whole + 1)
+    assert resting <= longest
     assert rest(Throttle(rest=part, wal=None), seconds, wal) <= resting
     assert rest(UNHINDERED, seconds, wal) == 0
 

@@ -47,6 +47,13 @@ class Backfill:
     statement: str
     schema: str | None = None
 
+    def __post_init__(self) -> None:
+        if "{range}" not in self.statement:
+            raise MigrationError(
+                f"The statement of backfill {self.name!r} has no {{range}}.",
+                "Put it where its condition on the key belongs: UPDATE ... WHERE {range}",
+            )
+
     @property
     def digest(self) -> str:
         """What tells a backfill from an earlier version of itself."""
@@ -66,7 +73,7 @@ class Backfill:
         """The query for the last key of the next batch and its number of rows; or no row."""
         key, table = quoted(self.key), self.relation
         return (
-            f"SELECT batch.key, batch.number FROM (SELECT {key} AS key, "
+            f"SELECT batch.key::text, batch.number FROM (SELECT {key} AS key, "
             f"row_number() OVER (ORDER BY {key}) AS number FROM {table} WHERE {after} "
             f"ORDER BY {key} LIMIT {size}) AS batch ORDER BY batch.number DESC LIMIT 1"
         )
@@ -108,21 +115,23 @@ def run(
     """
     policy, throttle = policy or bounds(connection).policy, throttle or Throttle()
     connection.execute(text(_CREATE_STATE))
-    connection.execute(text(_CLAIM), {"name": backfill.name, "digest": backfill.digest})
+    # A table that was dropped and made again is another one.
+    oid = connection.scalar(text("SELECT to_regclass(:table)::oid"), {"table": backfill.relation})
+    digest = f"{backfill.digest} {oid}"
+    connection.execute(text(_CLAIM), {"name": backfill.name, "digest": digest})
     total = connection.scalar(text(_ESTIMATE), {"table": backfill.relation})
     size, done = FIRST_SIZE, 0
-    load = load_of(connection, backfill.relation)
     with progress(f"backfilling {backfill.name}", total or None) as advance:
         while True:
-            started = time.monotonic()
+            before, started = load_of(connection, backfill.relation), time.monotonic()
             count, size = _visit(connection, backfill, size, policy, throttle)
             if not count:
                 break
             done += count
             advance(count)
-            before, load = load, load_of(connection, backfill.relation)
+            load = load_of(connection, backfill.relation)
             time.sleep(rest(throttle, time.monotonic() - started, load.wal - before.wal))
-            load = _make_way(connection, backfill, throttle, load, policy.deadline)
+            _make_way(connection, backfill, throttle, load, policy.deadline)
     if not keep:
         forget(connection, backfill.name)
     return done
@@ -130,7 +139,7 @@ def run(
 
 def _make_way(
     connection: Connection, backfill: Backfill, throttle: Throttle, load: Load, longest: float
-) -> Load:
+) -> None:
     """Pause while something hinders, but not for ever: a VACUUM may take days."""
     started, said = time.monotonic(), None
     while (found := hindrance(throttle, load)) and time.monotonic() - started < longest:
@@ -139,16 +148,16 @@ def _make_way(
             said = found
         time.sleep(_LOOK_EVERY)
         load = load_of(connection, backfill.relation)
-    return load
 
 
 def _visit(
     connection: Connection, backfill: Backfill, size: int, policy: LockPolicy, throttle: Throttle
 ) -> tuple[int, int]:
     """Visit the next batch; return its size, none at the end, and the size of the next one."""
+    too_long = False
 
     def attempt(timeout: float) -> tuple[int, int]:
-        nonlocal size
+        nonlocal size, too_long
         started = time.monotonic()
         try:
             with transaction(connection):
@@ -156,7 +165,8 @@ def _visit(
                 count = _run_batch(connection, backfill, size)
             return count, next_size(size, time.monotonic() - started)
         except (LockNotAvailable, DeadlockDetected, QueryCanceled) as error:
-            if isinstance(error, QueryCanceled) and size == 1:
+            too_long = time.monotonic() - started >= throttle.batch
+            if isinstance(error, QueryCanceled) and too_long and size == 1:
                 raise MigrationError(
                     f"One row of {backfill.table} takes more than {throttle.batch:.0f} s.",
                     "Give the backfill a cheaper statement.",
@@ -168,6 +178,8 @@ def _visit(
         try:
             return patiently(connection, f"a batch of {backfill.name}", attempt, policy)
         except QueryCanceled:
+            if not too_long:  # somebody cancelled it
+                raise
             log.info("a batch of %s took too long, trying %d rows", backfill.name, size)
 
 

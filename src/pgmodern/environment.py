@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial, update_wrapper
-from typing import Any
+from typing import Any, NoReturn
 
 import psycopg
 from alembic import context
@@ -22,7 +22,16 @@ from pgmodern.engine import require_server, unavailable
 from pgmodern.errors import DatabaseUnavailable, MigrationError, PgmodernError, SettingsError
 from pgmodern.extensions import preflight
 from pgmodern.indexes import required_extensions
-from pgmodern.locks import Driver, LockPolicy, bound, bounded, driver, milliseconds, patiently
+from pgmodern.locks import (
+    Driver,
+    LockPolicy,
+    bound,
+    bounded,
+    driver,
+    milliseconds,
+    patiently,
+    plain_cursors,
+)
 from pgmodern.operations.created import RECORD
 from pgmodern.operations.replaced_column import is_own_name
 from pgmodern.revisions import Heads, Steps, plan
@@ -33,10 +42,14 @@ from pgmodern.runner import after_the_last, alone, require_alone
 SESSION = {
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "default_transaction_isolation": "read committed",
     "client_connection_check_interval": "500ms",
 }
-# Connection exception, operator intervention (manual, appendix A).
-_LOST = {"08", "57"}
+_HAS_TRANSACTION_TIMEOUT = 170_000
+# Connection exception; operator intervention, but for a statement that was cancelled (manual,
+# appendix A).
+_LOST, _CANCELED = {"08", "57"}, "57014"
 log = logging.getLogger("pgmodern")
 
 
@@ -80,13 +93,16 @@ def _configure_logging() -> None:
 
 
 def _run_offline(target_metadata: MetaData | Sequence[MetaData]) -> None:
-    context.configure(
-        dialect_name="postgresql",
-        target_metadata=target_metadata,
-        literal_binds=True,
-        dialect_opts={"paramstyle": "named"},
-        transaction_per_migration=True,
-    )
+    ours: dict[str, Any] = {
+        "dialect_name": "postgresql",
+        "target_metadata": target_metadata,
+        "literal_binds": True,
+        "dialect_opts": {"paramstyle": "named"},
+        "transaction_per_migration": True,
+    }
+    context.configure(**ours)
+    steps = partial(_checked_steps, context.get_context().opts["fn"])
+    context.configure(**ours, fn=steps)
     context.execute(f"SET lock_timeout = '{milliseconds(LockPolicy().timeout)}'")
     with context.begin_transaction():
         context.run_migrations()
@@ -112,6 +128,7 @@ def _run_online(
         _run_migrations()
         return
     with (
+        plain_cursors(connection),
         alone(connection.engine) as observer,
         after_the_last(connection),
         bound(connection, policy, observer) as held,
@@ -125,7 +142,9 @@ def _run_online(
 
 
 def _is_dry_run() -> bool:
-    asked = _x_argument("dry-run") or "false"
+    asked = _x_argument("dry-run")
+    if asked is None:
+        return False
     if asked not in {"true", "false"}:
         raise SettingsError(f"-x dry-run={asked} is neither true nor false.", "-x dry-run=true")
     return asked == "true"
@@ -157,15 +176,26 @@ def _run_migrations() -> None:
         with context.begin_transaction():
             context.run_migrations()
     except DBAPIError as error:
-        if explained := _explained(error):
+        if error.connection_invalidated:
+            raise _lost(error.orig) from error
+        if explained := _explained(error.orig):
             raise explained from error
         raise
     except PendingRollbackError as error:  # the end of an autocommit block hides what ended it
         raise _lost(error.__context__) from error
-    except psycopg.OperationalError as error:  # from psycopg, which online operations speak to
-        if (error.sqlstate or "08")[:2] in _LOST:
+    except psycopg.Error as error:  # from psycopg, which online operations speak to
+        state = error.sqlstate or "08"
+        is_lost = state[:2] in _LOST and state != _CANCELED
+        if isinstance(error, psycopg.OperationalError) and is_lost:
             raise _lost(error) from error
+        if explained := _explained(error):
+            raise explained from error
         raise
+
+
+def _checked_steps(steps: Steps, heads: Heads, migration: MigrationContext) -> list[MigrationStep]:
+    """Return the steps of a script, unless one of them is mixed."""
+    return [planned.step for planned in plan(steps, heads, migration)]
 
 
 def _show_plan(steps: Steps, heads: Heads, migration: MigrationContext) -> list[MigrationStep]:
@@ -200,11 +230,31 @@ def _run_from_savepoint(
     """Run a revision in a savepoint, so that one that cannot have a lock lets go of all it had."""
 
     def attempt(timeout: float) -> None:
-        with connection.begin_nested():
+        with connection.begin_nested(), _transactional(what):
             connection.execute(text(bounded(timeout)))
             run(**kw)
 
     patiently(connection, what, attempt)
+
+
+@contextmanager
+def _transactional(what: str) -> Iterator[None]:
+    """Refuse what would commit, in a revision whose source did not show it: see `revisions`."""
+
+    def refuse() -> NoReturn:
+        raise MigrationError(
+            f"{what}: an online operation, called by what the revision imports or keeps in a list, "
+            "in a revision that runs in a transaction.",
+            "Nothing of it was done. Call online operations in upgrade() and downgrade() "
+            "themselves, or in functions of the revision's own file, and nothing else there.",
+        )
+
+    migration = context.get_context()
+    migration.autocommit_block = refuse  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del migration.autocommit_block
 
 
 def _run_timed(runner: Driver, what: str, run: Callable[..., None], **kw: Any) -> None:
@@ -244,19 +294,17 @@ def _lost(error: BaseException | None) -> DatabaseUnavailable:
     )
 
 
-def _explained(error: DBAPIError) -> PgmodernError | None:
+def _explained(error: BaseException | None) -> PgmodernError | None:
     """Give an error that is not the revision's own its cure; None for any other."""
-    if error.connection_invalidated:
-        return _lost(error.orig)
-    if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+    if isinstance(error, psycopg.errors.LockNotAvailable):
         return MigrationError(
-            f"A table stayed locked: {error.orig}",
+            f"A table stayed locked: {error}",
             "What was not committed is undone. Run again when the transaction that holds the "
             "lock has ended (pg_stat_activity, pg_locks).",
         )
-    if isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return MigrationError(
-            f"This role may not do that: {error.orig}",
+            f"This role may not do that: {error}",
             "Run the migrations as the role that owns the tables, and GRANT it CREATE on the "
             "schema.",
         )
@@ -295,8 +343,16 @@ def _connection(policy: LockPolicy) -> Iterator[Connection]:
                 "Commit it before, or give an engine: each revision commits for itself.",
             )
         _require_transactions(given)
-        yield given
+        try:
+            yield given
+        finally:
+            given.rollback()
         return
+    if given is not None and not isinstance(given, Engine):
+        raise MigrationError(
+            f"What was given to Alembic as its connection is a {type(given).__name__}.",
+            "Give a synchronous SQLAlchemy Engine or Connection, on the psycopg driver.",
+        )
     engine = (
         given if isinstance(given, Engine) else create_engine(database_url(), poolclass=NullPool)
     )
@@ -307,6 +363,8 @@ def _connection(policy: LockPolicy) -> Iterator[Connection]:
     with connection:
         _require_transactions(connection)
         ours = SESSION | {"lock_timeout": milliseconds(policy.timeout)}
+        if driver(connection).info.server_version >= _HAS_TRANSACTION_TIMEOUT:
+            ours["transaction_timeout"] = "0"
         for name, value in ours.items():
             connection.execute(text(f"SET {name} = '{value}'"))
         connection.commit()

@@ -120,8 +120,26 @@ def pauses(policy: LockPolicy, jitter: Callable[[], float] = random.random) -> I
 def driver(connection: Connection) -> Driver:
     """Return psycopg's connection, which leaves % and : in a statement alone."""
     raw = connection.connection.driver_connection
-    assert isinstance(raw, psycopg.Connection)
+    if not isinstance(raw, psycopg.Connection):
+        raise MigrationError(
+            f"The connection is one of {type(raw).__module__}.",
+            "Migrations need a synchronous engine on the psycopg driver: postgresql+psycopg://",
+        )
     return raw
+
+
+@contextmanager
+def plain_cursors(connection: Connection) -> Iterator[None]:
+    """Have results come as text while the body runs, whatever the engine's cursors are.
+
+    Names of tables and keys are read to be written into statements.
+    """
+    session = driver(connection)
+    before, session.cursor_factory = session.cursor_factory, psycopg.Cursor
+    try:
+        yield
+    finally:
+        session.cursor_factory = before
 
 
 def transaction(

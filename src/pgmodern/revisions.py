@@ -89,14 +89,26 @@ def kind(module: ModuleType, direction: Direction) -> Kind:
         )
     if online:
         return "online"
-    return "by hand" if "autocommit_block" in source else "transactional"
+    return "by hand" if _commits(source, direction) else "transactional"
+
+
+def _commits(source: str, function: str) -> bool:
+    tree = ast.parse(source)
+    return any(node.attr == "autocommit_block" for node in _attributes(tree, function))
 
 
 def directives(source: str, function: str) -> Iterator[Call]:
     """Yield the directives that a function calls, also through the module's other functions."""
     tree = ast.parse(source)
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     op = _name_of_op(tree)
+    for node in _attributes(tree, function):
+        if _is_directive(node, op):
+            yield Call(node.attr, node.lineno)
+
+
+def _attributes(tree: ast.Module, function: str) -> Iterator[ast.Attribute]:
+    """Yield the attributes that a function asks for, also through the module's other functions."""
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     pending, seen = [function], set[str]()
     while pending:
         name = pending.pop()
@@ -106,8 +118,8 @@ def directives(source: str, function: str) -> Iterator[Call]:
         for node in ast.walk(functions[name]):
             if isinstance(node, ast.Name):  # a call, or a function handed on to be called
                 pending.append(node.id)
-            if isinstance(node, ast.Attribute) and _is_directive(node, op):
-                yield Call(node.attr, node.lineno)
+            if isinstance(node, ast.Attribute):
+                yield node
 
 
 def _name_of_op(tree: ast.Module) -> str:

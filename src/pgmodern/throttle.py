@@ -4,6 +4,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+# The WAL is that of all sessions: an application that writes more than a backfill may must not
+# hold it up for good.
+_LONGEST = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
@@ -34,7 +38,7 @@ def rest(throttle: Throttle, seconds: float, wal: int) -> float:
     """Return how long to rest after a batch that took so long and made so many bytes of WAL."""
     resting = seconds * throttle.rest / (1 - throttle.rest)
     writing = wal / throttle.wal - seconds if throttle.wal else 0.0
-    return max(resting, writing)
+    return min(max(resting, writing), _LONGEST)
 
 
 def hindrance(throttle: Throttle, load: Load) -> str | None:

@@ -137,3 +137,34 @@ def test_behind_a_pooler_migrations_are_refused_and_reading_is_not(
     assert tables(connect(empty_database_url)) == set()
     ran = alembic("current", url=url, ini=ini)
     assert ran.returncode == 0, ran.stderr
+
+
+def test_a_dry_run_without_a_value_is_no_run(
+    empty_database_url: URL, connect: Connect, alembic: Run, revise: Revise
+) -> None:
+    ran = alembic("-x", "dry-run", "upgrade", "head", url=empty_database_url, ini=revise(CREATE))
+    assert ran.returncode == 1
+    assert "-x dry-run=true" in ran.stderr
+    assert tables(connect(empty_database_url)) == set()
+
+
+HIDDEN = """
+op.execute("CREATE TABLE songs (id bigint)")
+getattr(op, "create_index_" + "online")("ix", "songs", ["id"])
+"""
+
+
+def test_an_online_operation_that_the_source_hides_is_refused_and_undone(
+    empty_database_url: URL, connect: Connect, alembic: Run, revise: Revise
+) -> None:
+    ran = alembic("upgrade", "head", url=empty_database_url, ini=revise(HIDDEN))
+    assert ran.returncode == 1
+    assert "an online operation, called by what" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert tables(connect(empty_database_url)) <= {"alembic_version"}
+
+
+def test_a_mixed_revision_is_not_written_as_a_script(alembic: Run, revise: Revise) -> None:
+    ran = alembic("upgrade", "head", "--sql", ini=revise(f"{CREATE}\n{BUILD}"))
+    assert ran.returncode == 1
+    assert "mixes" in ran.stderr

@@ -16,8 +16,10 @@ from alembic import command
 from alembic.config import Config
 from psycopg import sql
 from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+import pgmodern
 from pgmodern.engine import MINIMUM_SERVER, require_server
 from pgmodern.errors import (
     DatabaseUnavailable,
@@ -477,6 +479,52 @@ def test_a_connection_in_autocommit_is_refused_with_the_cure(
     with pytest.raises(MigrationError, match="AUTOCOMMIT"):
         command.upgrade(Config(alembic_ini, attributes={"connection": engine}), "head")
     assert tables(connect(empty_database_url)) == set()
+
+
+def test_what_is_neither_an_engine_nor_a_connection_is_refused(
+    empty_database_url: URL, alembic_ini: Path, connect: Connect
+) -> None:
+    for given in (create_async_engine(empty_database_url), str(empty_database_url)):
+        config = Config(alembic_ini, attributes={"connection": given})
+        with pytest.raises(MigrationError, match=r"synchronous|given to Alembic"):
+            command.upgrade(config, "head")
+    assert tables(connect(empty_database_url)) == set()
+
+
+def test_a_given_connection_is_left_as_it_was(empty_database_url: URL, alembic_ini: Path) -> None:
+    engine = create_engine(empty_database_url, poolclass=NullPool)
+    with engine.connect() as connection:
+        config = Config(alembic_ini, attributes={"connection": connection})
+        for change in (command.upgrade, command.upgrade, command.downgrade):
+            change(config, "head" if change is command.upgrade else "0008")
+            assert not connection.in_transaction()
+            command.current(config)
+            assert not connection.in_transaction()
+
+
+def test_an_engine_of_binary_results_will_do(
+    empty_database_url: URL, alembic_ini: Path, connect: Connect, legacy_schema: str
+) -> None:
+    connect(empty_database_url).execute(legacy_schema.encode())
+    engine = pgmodern.create_engine(empty_database_url)
+    config = Config(alembic_ini, attributes={"connection": engine})
+    command.upgrade(config, "head")
+    command.downgrade(config, "base")
+    engine.dispose()
+
+
+def test_no_timeout_of_the_database_ends_a_migration(
+    empty_database_url: URL, connect: Connect, alembic: Alembic
+) -> None:
+    database = connect(empty_database_url)
+    name = sql.Identifier(empty_database_url.database or "")
+    settings = ["idle_session_timeout", "idle_in_transaction_session_timeout"]
+    settings += ["transaction_timeout"] if database.info.server_version >= 170_000 else []
+    for setting in settings:
+        alter = sql.SQL("ALTER DATABASE {} SET {} = '200ms'")
+        database.execute(alter.format(name, sql.Identifier(setting)))
+    ran = alembic("upgrade", "head", url=empty_database_url)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_with_nothing_named_the_embedded_server_is_used(alembic: Alembic) -> None:

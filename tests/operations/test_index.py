@@ -507,3 +507,47 @@ def test_the_script_builds_outside_a_transaction(script: Callable[[Step], str]) 
     before, _, after = script(create("title")).partition("CREATE INDEX CONCURRENTLY")
     assert before.rindex("COMMIT;") > before.rindex("BEGIN;")
     assert after.index("BEGIN;") < after.index("COMMIT;")
+
+
+def test_an_index_of_that_name_in_another_schema_of_the_search_path_is_not_it(
+    database: psycopg.Connection, apply: Apply
+) -> None:
+    database.execute("CREATE SCHEMA app")
+    database.execute("CREATE TABLE app.songs (id bigint, title text, album text)")
+    database.execute("CREATE INDEX ix ON public.songs (title)")
+    before = index(database, "public.ix")
+
+    def step(op: Any) -> None:
+        op.execute("SET search_path = app, public")
+        create("title")(op)
+
+    for _ in range(2):
+        apply(step)
+        assert index(database, "public.ix") == before
+        found = index(database, "app.ix")
+        assert found is not None
+        assert "ON app.songs" in found[1]
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        ("ALTER TABLE songs ADD CONSTRAINT ix UNIQUE (title)", "constraint"),
+        (
+            "CREATE UNIQUE INDEX ix ON songs (id); "
+            "ALTER TABLE songs REPLICA IDENTITY USING INDEX ix",
+            "replica identity",
+        ),
+    ],
+)
+def test_what_could_not_be_replaced_is_refused_before_anything_is_built(
+    database: psycopg.Connection, apply: Apply, made: str, reason: str
+) -> None:
+    if "REPLICA" in made:
+        database.execute("ALTER TABLE songs ALTER id SET NOT NULL")
+    database.execute(made.encode())
+    before = names(database)
+    for step in (replace("album", unique=True), create("album", unique=True)):
+        with pytest.raises(MigrationError, match=reason):
+            apply(step)
+        assert names(database) == before

@@ -366,3 +366,16 @@ def test_each_is_the_reverse_of_the_other(database: psycopg.Connection, apply: A
     assert remains(database) != before
     apply(lambda op: op.invoke(forward.reverse()))
     assert remains(database) == before
+
+
+def test_other_sources_are_taken_up_by_every_row(
+    database: psycopg.Connection, apply: Apply
+) -> None:
+    database.execute(FILL)
+    apply(
+        lambda op: op.add_search_vector_online(
+            "songs", "words", {"title": "A"}, configuration="pg_catalog.simple"
+        )
+    )
+    apply(add)
+    assert database.execute(WRONG).fetchone() == (0,)

@@ -1,5 +1,6 @@
 """Bulk loads by COPY into a temporary table."""
 
+import enum
 import math
 import uuid
 from collections.abc import Iterable, Sequence
@@ -31,6 +32,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
     Uuid,
     cast,
@@ -298,3 +300,36 @@ def test_the_largest_numbers_arrive_whole(notes: Session) -> None:
     held = [tuple(row) for row in notes.execute(select(numbers).order_by(numbers.c.c0.desc()))]
     assert [row[:3] for row in held] == [row[:3] for row in rows]
     assert [row[3] for row in held] == pytest.approx([row[3] for row in rows])
+
+
+class Secret(TypeDecorator[str]):
+    """What an application stores otherwise than it is given."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:  # noqa: ARG002
+        """Encrypt, so to speak."""
+        return value and value[::-1]
+
+
+class Colour(enum.Enum):
+    """Stored by value."""
+
+    BLUE = "blue as the sky"
+
+
+def test_what_the_application_makes_of_a_value_is_what_is_stored(notes: Session) -> None:
+    colour = Enum(Colour, values_callable=lambda all_: [each.value for each in all_])
+    odd = Table(
+        "odd",
+        MetaData(),
+        Column("id", Integer, primary_key=True),
+        Column("s", Secret()),
+        Column("c", colour),
+    )
+    odd.create(notes.connection())
+    assert _load(notes, Staging(odd, ["id", "s", "c"], ["id"]), [(1, "abc", Colour.BLUE)]) == 1
+    assert _load(notes, Staging(odd, ["id", "s", "c"], ["id"]), [(2, None, None)]) == 1
+    held = notes.execute(text("SELECT s, c::text FROM odd ORDER BY id")).all()
+    assert [tuple(row) for row in held] == [("cba", "blue as the sky"), (None, None)]

@@ -203,3 +203,30 @@ def test_a_wrong_position_is_refused(session: Session) -> None:
             OrderRepository(session).newest(after=odd)
     with pytest.raises(ValueError, match=r"limit|size"):
         OrderRepository(session).newest(-1)
+
+
+class Letter(Base):
+    """A row whose attribute is called otherwise than its column."""
+
+    __tablename__ = "letters"
+
+    number: Mapped[int] = mapped_column("id", primary_key=True)
+    written: Mapped[datetime] = mapped_column("written_at", DateTime(timezone=True))
+    content: Mapped[Any] = mapped_column("body", JSONB)
+    whole = JsonbIndex("ix_letters_body", content)
+
+
+class LetterRepository(DocumentRepository[int]):
+    row, payload = staticmethod(lambda number: number), select(Letter.number)
+    document, newest_first = Letter.whole, (Letter.written, Letter.number)
+
+
+def test_attributes_may_be_called_otherwise_than_their_columns(session: Session) -> None:
+    for number in range(5):
+        session.add(Letter(number=number, written=NOON, content={"to": "you"}))
+    session.flush()
+    letters = LetterRepository(session)
+    first = letters.containing({"to": "you"}, 3)
+    assert first.rows == [4, 3, 2]
+    assert letters.containing({"to": "you"}, 3, first.after).rows == [1, 0]
+    assert letters.newest(3, first.after).rows == [1, 0]

@@ -14,7 +14,7 @@ from alembic.operations import MigrateOperation, Operations
 from alembic.operations.ops import CreateIndexOp
 from alembic.runtime.migration import MigrationContext
 from psycopg.errors import DependentObjectsStillExist, UniqueViolation
-from sqlalchemy import Column, Connection, Index, TextClause
+from sqlalchemy import Column, Connection, Index, TextClause, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex
 
@@ -141,9 +141,10 @@ def create(operations: Operations, operation: CreateIndexOnline | ReplaceIndexOn
     """Have the index as it is declared, outside a transaction."""
     context = operations.migration_context
     name = str(operation.index.index_name)
+    wanted = operation.index if context.as_sql else _resolved(operations, operation.index)
 
     def named(other: str) -> Index:
-        return _to_index(operation.index, other, context)
+        return _to_index(wanted, other, context)
 
     with context.autocommit_block():
         if not context.as_sql:
@@ -153,6 +154,22 @@ def create(operations: Operations, operation: CreateIndexOnline | ReplaceIndexOn
             _write_replacement(operations, named(name), named(_spare(name)))
         else:
             _write_build(operations, named(name))
+
+
+def _resolved(operations: Operations, index: CreateIndexOp) -> CreateIndexOp:
+    """Name the schema that the search path finds the table in, as its indexes are there too."""
+    if index.schema is None:
+        index = copy(index)
+        table = {"table": quoted(index.table_name)}
+        index.schema = operations.get_bind().scalar(text(_SCHEMA), table)
+    return index
+
+
+_SCHEMA = """
+    SELECT nspname FROM pg_catalog.pg_class AS class
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = relnamespace
+    WHERE class.oid = to_regclass(:table)
+"""
 
 
 def _to_index(operation: CreateIndexOp, name: str, context: MigrationContext) -> Index:
@@ -180,11 +197,35 @@ def _ensure(connection: Connection, name: str, named: Callable[[str], Index]) ->
     elif there is None and successor is None:
         _build(connection, index)
     else:
+        if there is not None:
+            _require_droppable(connection, index)
         if successor != wanted:
             _drop(connection, spare)
             _build(connection, spare)
         _drop(connection, index)
         execute_briefly(connection, _rename(spare, name))
+
+
+_NEEDED = """
+    SELECT CASE WHEN index.indisreplident THEN 'the replica identity of its table'
+                WHEN EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = index.indexrelid)
+                THEN 'a part of a partitioned index'
+                ELSE (SELECT 'needed by the constraint ' || conname
+                      FROM pg_catalog.pg_constraint WHERE conindid = index.indexrelid LIMIT 1) END
+    FROM pg_catalog.pg_index AS index WHERE index.indexrelid = to_regclass({name})
+"""
+
+
+def _require_droppable(connection: Connection, index: Index) -> None:
+    """Raise MigrationError when the old index could not go once its successor is there."""
+    assert index.table is not None
+    name = quoted(str(index.name), index.table.schema)
+    row = driver(connection).execute(_NEEDED.format(name=string(name)).encode()).fetchone()
+    if row is not None and row[0] is not None:
+        raise MigrationError(
+            f"The index {index.name} cannot be replaced: it is {row[0]}.",
+            "Change that first, or give the new index another name.",
+        )
 
 
 def _settled(connection: Connection, index: Index) -> Definition | None:

@@ -128,7 +128,7 @@ class AddSearchVectorOnline(MigrateOperation):
             key=self.key,
             key_type=self.key_type,
             statement=f"UPDATE {name} SET {target} = {self.document()} "
-            f"WHERE {{range}} AND {target} IS NULL",
+            f"WHERE {{range}} AND {target} IS DISTINCT FROM {self.document()}",
         )
 
 

@@ -20,6 +20,8 @@ from sqlalchemy import (
     BigInteger,
     CursorResult,
     DateTime,
+    Dialect,
+    Enum,
     Float,
     Integer,
     Numeric,
@@ -27,9 +29,11 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     TextClause,
+    TypeDecorator,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
@@ -138,17 +142,41 @@ def count_of(result: Result[*tuple[Any, ...]]) -> int:
     return result.rowcount
 
 
+_DIALECT: Dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
+
+
 def _encoder(kind: TypeEngine[Any]) -> Encode:
+    if isinstance(kind, TypeDecorator) and _converts(kind):
+        inner = _encoder(kind.impl_instance)
+        return lambda value: _unless_none(inner, kind.process_bind_param(value, _DIALECT))
+    if isinstance(kind, ARRAY):
+        item = _encoder(kind.item_type)
+        return lambda value: [_unless_none(item, each) for each in value]
+    return _of_its_own(kind) or next(
+        (wire for sql_type, wire in _WIRE if isinstance(kind, sql_type)), lambda value: value
+    )
+
+
+def _converts(kind: TypeDecorator[Any]) -> bool:
+    """Whether the application makes something else of a value before it is stored."""
+    return type(kind).process_bind_param is not TypeDecorator.process_bind_param
+
+
+def _of_its_own(kind: TypeEngine[Any]) -> Encode | None:
     if isinstance(kind, Vector):
         return lambda value: pgvector.Vector(kind.check(value))
     if isinstance(kind, HalfVector):
         return lambda value: pgvector.HalfVector(kind.check(value))
     if isinstance(kind, DateTime):
         return lambda value: _in_its_zone(kind, value)
-    if isinstance(kind, ARRAY):
-        item = _encoder(kind.item_type)
-        return lambda value: [None if each is None else item(each) for each in value]
-    return next((wire for sql_type, wire in _WIRE if isinstance(kind, sql_type)), lambda v: v)
+    if isinstance(kind, Enum):
+        name: Encode | None = kind.bind_processor(_DIALECT)  # type: ignore[no-untyped-call]
+        return name
+    return None
+
+
+def _unless_none(encode: Encode, value: Any) -> Any:
+    return None if value is None else encode(value)
 
 
 def _in_its_zone(kind: DateTime, value: datetime) -> datetime:

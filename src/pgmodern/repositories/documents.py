@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, Text, and_, bindparam
+from sqlalchemy import ColumnElement, FromClause, Text, and_, bindparam
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -65,11 +65,18 @@ def _page(
     if not where:
         return page(payload.add_columns(*order), order, after, size)
     found = documents(document, where, order).subquery("found")
-    place = [found.c[str(column.key)] for column in order]
+    place = [_of(found, column) for column in order]
     chosen = page(found.select(), place, after, size).cte("page")
     same = and_(*(column == chosen.c[column.key] for column in document.key))
     shown = payload.join(chosen, same).add_columns(*order)
     return shown.order_by(*(column.desc() for column in order))
+
+
+def _of(found: FromClause, column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a column as the subquery has it, whatever an attribute is called there."""
+    same = found.corresponding_column(column)  # type: ignore[arg-type]
+    assert same is not None
+    return same
 
 
 @lru_cache
