@@ -28,7 +28,9 @@ Connect = Callable[[URL], psycopg.Connection]
 Process = subprocess.Popen[str]
 Completed = subprocess.CompletedProcess[str]
 # PostgreSQL 17.12 keeps a log position in each column's options; only its own pg_dump hides it.
-MADE_AT = re.compile(r"^ALTER TABLE ONLY .* SET \(pg_attver=\d+\);\n", re.MULTILINE)
+MADE_AT = re.compile(
+    r"^ALTER TABLE ONLY .* SET \(pg_attver=\d+\);\n|(?<=SET \()pg_attver=\d+, ", re.MULTILINE
+)
 NAMES_A_DATABASE = ("DATABASE_URL", "POSTGRES_", "PGMODERN_", "PGHOST", "PGPASSWORD", "PGSERVICE")
 
 
