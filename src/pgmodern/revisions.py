@@ -36,17 +36,18 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One step of a run, how it runs, and what it calls."""
+    """One step of a run, and how it runs."""
 
     step: Any
     kind: Kind
-    calls: tuple[Call, ...]
 
     def lines(self) -> Iterator[str]:
         """Yield what a dry run shows of it."""
         yield f"{self.step.short_log}  ({self.kind})"
-        for call in self.calls:
-            yield f"    op.{call.directive}, line {call.line}"
+        if isinstance(self.step, RevisionStep):
+            source = inspect.getsource(self.step.revision.module)
+            for call in directives(source, _direction(self.step)):
+                yield f"    op.{call.directive}, line {call.line}"
 
 
 def plan(steps: Steps, heads: Heads, migration: MigrationContext) -> list[Planned]:
@@ -59,10 +60,8 @@ def plan(steps: Steps, heads: Heads, migration: MigrationContext) -> list[Planne
 
 def _planned(step: MigrationStep) -> Planned:
     if not isinstance(step, RevisionStep):  # a stamp
-        return Planned(step, "transactional", ())
-    module, direction = step.revision.module, _direction(step)
-    calls = tuple(directives(inspect.getsource(module), direction))
-    return Planned(step, kind(module, direction), calls)
+        return Planned(step, "transactional")
+    return Planned(step, kind(step.revision.module, _direction(step)))
 
 
 def _direction(step: RevisionStep) -> Direction:

@@ -99,8 +99,7 @@ def require_alone(connection: Driver) -> None:
 
 
 def _wait(connection: Driver, lock: int) -> None:
-    started = time.monotonic()
-    said = started - _SAY_EVERY
+    said = time.monotonic() - _SAY_EVERY
     while not _try(connection, lock):
         if time.monotonic() - said >= _SAY_EVERY:
             said = time.monotonic()

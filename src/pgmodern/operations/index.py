@@ -218,8 +218,7 @@ _NEEDED = """
 
 def _require_droppable(connection: Connection, index: Index) -> None:
     """Raise MigrationError when the old index could not go once its successor is there."""
-    assert index.table is not None
-    name = quoted(str(index.name), index.table.schema)
+    name = _qualified(index)
     row = driver(connection).execute(_NEEDED.format(name=string(name)).encode()).fetchone()
     if row is not None and row[0] is not None:
         raise MigrationError(
@@ -291,13 +290,16 @@ def _spare(name: str) -> str:
 
 
 def _rename(index: Index, name: str) -> str:
-    assert index.table is not None
     # SHARE UPDATE EXCLUSIVE on the index, for an instant
-    return f"ALTER INDEX {quoted(str(index.name), index.table.schema)} RENAME TO {quoted(name)}"
+    return f"ALTER INDEX {_qualified(index)} RENAME TO {quoted(name)}"
+
+
+def _qualified(index: Index) -> str:
+    assert index.table is not None
+    return quoted(str(index.name), index.table.schema)
 
 
 def _write_build(operations: Operations, index: Index) -> None:
-    assert index.table is not None
     execute(operations, _drop_invalid(index))
     with patiently_offline(operations):
         operations.execute(CreateIndex(index, if_not_exists=True))
@@ -314,8 +316,7 @@ def _write_replacement(operations: Operations, index: Index, spare: Index) -> No
 
 def _drop_invalid(index: Index) -> str:
     """An invalid index is not CREATE INDEX IF NOT EXISTS's to mend."""
-    assert index.table is not None
-    name = quoted(str(index.name), index.table.schema)
+    name = _qualified(index)
     return f"""DO $invalid$
 BEGIN
     IF NOT (SELECT indisvalid FROM pg_catalog.pg_index
@@ -327,8 +328,7 @@ $invalid$"""
 
 
 def _check_valid(index: Index) -> str:
-    assert index.table is not None
-    name = string(quoted(str(index.name), index.table.schema))
+    name = string(_qualified(index))
     return f"""DO $valid$
 BEGIN
     IF NOT (SELECT indisvalid FROM pg_catalog.pg_index WHERE indexrelid = to_regclass({name})) THEN

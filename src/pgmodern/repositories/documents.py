@@ -16,7 +16,7 @@ from pgmodern.queries.documents import checked as checked_path
 from pgmodern.queries.documents import is_json_path, json_path
 from pgmodern.queries.pages import Position, checked, cut
 from pgmodern.queries.statement import Statement
-from pgmodern.repositories.rows import R, Shown
+from pgmodern.repositories.rows import R, Shown, kept_or_made
 
 Columns = tuple[ColumnElement[Any], ...]
 Conditions = tuple[ColumnElement[bool], ...]
@@ -40,8 +40,7 @@ class _Documents(Shown[R]):
     ) -> Statement:
         order = tuple(each.__clause_element__() for each in self.newest_first)
         place = {} if after is None else _named(checked(after, order))
-        # Conditions without values are another one's each time: not to be kept.
-        build = _page if values or not where else _page.__wrapped__
+        build = kept_or_made(_page, where, values)
         statement = build(self.payload, self.document, order, where, size, after is not None)
         return statement.params({**place, **(values or {})})
 

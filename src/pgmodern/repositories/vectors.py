@@ -14,7 +14,7 @@ from pgmodern.indexes import HnswIndex
 from pgmodern.queries import nearest, with_payload
 from pgmodern.queries.staging import Staging, count_of, raised_as_sqlalchemy_s
 from pgmodern.queries.statement import Statement
-from pgmodern.repositories.rows import R, Shown
+from pgmodern.repositories.rows import R, Shown, kept_or_made
 
 
 class _Vectors(Shown[R]):
@@ -35,8 +35,7 @@ class _Vectors(Shown[R]):
         ef_search: int | None,
         values: Mapping[str, Any],
     ) -> Statement:
-        # Conditions without values are another one's each time: not to be kept.
-        build = _nearest if values or not where else _nearest.__wrapped__
+        build = kept_or_made(_nearest, where, values)
         statement = build(self.payload, self.vectors, k, where, ef_search)
         return statement.params({"pgmodern_vector": self.vectors.operand.check(vector), **values})
 

@@ -6,16 +6,15 @@ return statements, so that a script does what a live run does.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 
 from pgmodern.backfill import Backfill
 from pgmodern.indexes.catalogue import quoted
 from pgmodern.operations.literal import string
+from pgmodern.operations.names import derived
 from pgmodern.operations.replaced_column import parts, refusals, steps
 
-_NAME_BYTES = 63
 _FUNCTIONS = parts.FUNCTIONS + refusals.FUNCTIONS + steps.FUNCTIONS
 _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 UNCONVERTED, STALE = "PGM01", "PGM02"  # the sqlstates by which the swap says that it is not time
@@ -28,14 +27,6 @@ _OWN = re.compile(r"__(new|old)_[0-9a-f]{8}$")
 def is_own_name(column: str) -> bool:
     """Tell the columns that stand beside a replaced one from the application's."""
     return bool(_OWN.search(column))
-
-
-def own_name(prefix: str, table: str, column: str, suffix: str = "") -> str:
-    """Return a name of ours that fits 63 bytes; the digest tells a_b.c from a.b_c."""
-    digest = hashlib.sha256(f"{table}\0{column}".encode()).hexdigest()[:8]
-    tail = f"{suffix}_{digest}"
-    whole = prefix.encode()[: _NAME_BYTES - len(tail)]
-    return whole.decode(errors="ignore") + tail
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +45,17 @@ class ReplacedColumn:
     @property
     def new(self) -> str:
         """The column that is filled with the converted values."""
-        return own_name(self.column, self.table, self.column, "__new")
+        return derived(self.column, "_new", self.table, self.column)
 
     @property
     def old(self) -> str:
         """The column as it was, after the swap."""
-        return own_name(self.column, self.table, self.column, "__old")
+        return derived(self.column, "_old", self.table, self.column)
 
     @property
     def trigger(self) -> str:
         """The trigger, and its function; the last to fire, as others may write the column too."""
-        return own_name(f"zz_{self.table}_{self.column}", self.table, self.column)
+        return derived(f"zz_{self.table}_{self.column}", "", self.table, self.column)
 
     @property
     def function(self) -> str:
