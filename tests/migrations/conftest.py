@@ -1,63 +1,129 @@
-"""A database of the application as it is today, with rows in every table and shape."""
+"""The applications' databases before, and how they are migrated."""
 
-import json
-from collections.abc import Callable
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import URL
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy.pool import NullPool
+
+from tests.kills import NEVER, SURVIVALS, How, Run, Survival, run_doomed
+from tests.legacy import Legacy, Rows
+from tests.legacy.applications import APPLICATIONS
 
 Connect = Callable[[URL], psycopg.Connection]
-Rows = dict[str, list[str]]
-TABLES = ("artists", "tracks", "archives", "ai_logs")
-
-ROWS = """
-INSERT INTO artists (name) SELECT 'Björk & Söhne ' || i FROM generate_series(1, 40) AS i;
-INSERT INTO tracks (artist_id, title, album, duration_ms, tempo)
-SELECT 1 + i % 40, 'Jóga 50% :of {it} ' || i, nullif('Homogenic ' || i % 3, 'Homogenic 0'),
-       i, i / 7.0
-FROM generate_series(1, 1200) AS i;
-INSERT INTO ai_logs (user_id, prompt, response)
-VALUES (gen_random_uuid(), 'Why?', NULL), (NULL, '', '%');
-"""
-DOCUMENTS = (
-    '["Abba - Waterloo", "Jay-Z - 99 Problems - Live", "\\u00c9tienne Daho - \\u00c9pop\\u00e9e"]',
-    '[{"artist": "Abba", "title": "Waterloo", "plays": 1.10}, {"artist": "", "title": ""}]',
-    '{"tracks": [{"artistName": "Abba", "trackName": "Waterloo", "isrc": null}], "genre": "pop"}',
-    '{"tracks": [{"artist": "Abba", "title": "Waterloo"}], "year": 1974, "id": 987654321098765432}',
-    '{"tracks": [], "mood": {"calm": [1, 2.50]}}',
-    "[]",
-)
+Copied = Callable[[URL], AbstractContextManager[URL]]
+Dump = Callable[..., str]
+Migrate = Callable[..., None]
+Struck = Callable[..., Iterator[URL]]
 
 
 @pytest.fixture
-def legacy_url(empty_database_url: URL, legacy_schema: str, connect: Connect) -> URL:
-    """The legacy music database; a third of its 600 archives is encoded twice."""
-    archives = []
-    for number in range(600):
-        text = DOCUMENTS[number % len(DOCUMENTS)]
-        archives.append((f"archive {number}", json.dumps(text) if number >= 400 else text))
-    with connect(empty_database_url) as database, database.transaction():
-        database.execute(legacy_schema.encode())
-        database.execute(ROWS.encode())
-        database.cursor().executemany(
-            "INSERT INTO archives (user_id, name, playlist_data) "
-            "VALUES (gen_random_uuid(), %s, %s::jsonb)",
-            archives,
-        )
+def legacy_url(empty_database_url: URL, connect: Connect) -> URL:
+    """A database with the tables and rows of all the applications."""
+    with connect(empty_database_url) as database:
+        for legacy in APPLICATIONS:
+            legacy.create(database)
     return empty_database_url
+
+
+@pytest.fixture(params=APPLICATIONS, ids=[legacy.name for legacy in APPLICATIONS])
+def legacy(request: pytest.FixtureRequest) -> Legacy:
+    """Each of the applications."""
+    found: Legacy = request.param
+    return found
 
 
 @pytest.fixture
 def rows(connect: Connect) -> Callable[[URL], Rows]:
-    """Every row of the legacy tables, without the columns that the migrations add."""
+    """Every row of all the applications' tables, without what the migrations add."""
 
     def read(url: URL) -> Rows:
-        query = "SELECT (to_jsonb(t) - 'search_vector')::text FROM {} AS t ORDER BY id"
         with connect(url) as database:
-            return {
-                table: [str(row) for (row,) in database.execute(query.format(table).encode())]
-                for table in TABLES
-            }
+            found = (legacy.read(database) for legacy in APPLICATIONS)
+            return {table: rows for each in found for table, rows in each.items()}
 
     return read
+
+
+@pytest.fixture(scope="session")
+def modern() -> Callable[[Rows], Rows]:
+    """The rows of all the applications as they are to be after an upgrade."""
+
+    def make(rows: Rows) -> Rows:
+        for legacy in APPLICATIONS:
+            rows = legacy.modern(rows)
+        return rows
+
+    return make
+
+
+@pytest.fixture
+def wrong(connect: Connect) -> Callable[[URL], int]:
+    """The number of rows to which the migrations have not added what they should."""
+
+    def count(url: URL) -> int:
+        with connect(url) as database:
+            found = [database.execute(each.wrong.encode()).fetchone() for each in APPLICATIONS]
+        return sum(int(row[0]) for row in found if row)
+
+    return count
+
+
+@pytest.fixture
+def migrate(alembic_ini: Path) -> Migrate:
+    """Upgrade or downgrade a database as a program does; `base` is the only way down."""
+
+    def run(target: URL | Engine, revision: str = "head") -> None:
+        engine = create_engine(target, poolclass=NullPool) if isinstance(target, URL) else target
+        config = Config(alembic_ini, attributes={"connection": engine})
+        direction = command.downgrade if revision == "base" else command.upgrade
+        direction(config, revision)
+        engine.dispose()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def head(migrated_database_url: URL, dump: Dump) -> str:
+    """The schema of a new database at head."""
+    return dump(migrated_database_url)
+
+
+@pytest.fixture
+def struck(
+    postgres_url: URL, connect: Connect, copied: Copied, request: pytest.FixtureRequest
+) -> Struck:
+    """Yield copies of a database on which a run died, each time before another statement.
+
+    Before one of each of its parts, at random; with --every-statement before each one.
+    """
+    admin, survivals = connect(postgres_url), request.config.stash[SURVIVALS]
+
+    def instants(url: URL, run: Run, parts: int) -> list[int]:
+        with copied(url) as copy:
+            total = run_doomed(admin, copy, run, NEVER, "SIGKILL").statements
+        if request.config.getoption("--every-statement"):
+            return list(range(total))
+        edges = [total * part // parts for part in range(parts + 1)]
+        return [random.randrange(*part) for part in itertools.pairwise(edges)]
+
+    def strike(what: str, url: URL, run: Run, parts: int, how: How = "SIGKILL") -> Iterator[URL]:
+        survival = survivals.setdefault(what, Survival(what))
+        for instant in instants(url, run, parts):
+            with copied(url) as copy:
+                outcome = run_doomed(admin, copy, run, instant, how)
+                # Batches go by time: there may be a few less than in the run that was counted.
+                assert outcome.struck or instant - outcome.statements < 5
+                survival.statements[how] += 1
+                print(f"{how} before statement {instant}")  # shown when the test fails
+                yield copy
+                survival.survived[how] += 1
+
+    return strike

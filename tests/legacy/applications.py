@@ -1,0 +1,5 @@
+"""All of the applications."""
+
+from tests.legacy.music import MUSIC
+
+APPLICATIONS = (MUSIC,)
