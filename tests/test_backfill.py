@@ -78,7 +78,7 @@ durations = st.floats(0, 1e6)
 def test_a_size_stays_in_bounds_and_changes_by_half_or_double_at_most(
     size: int, seconds: float
 ) -> None:
-    after = next_size(size, seconds)
+    after = next_size(size, seconds, 0.25)
     assert SMALLEST <= after <= LARGEST
     assert size // 2 <= after <= size * 2 or after == SMALLEST
 
@@ -88,13 +88,13 @@ def test_a_slower_batch_never_makes_the_next_one_larger(
     size: int, seconds: float, longer: float
 ) -> None:
     fast, slow = sorted((seconds, longer))
-    assert next_size(size, slow) <= next_size(size, fast)
+    assert next_size(size, slow, 0.25) <= next_size(size, fast, 0.25)
 
 
 @given(sizes, st.floats(1e-6, 1e-2))
 def test_a_steady_speed_is_found(size: int, seconds_per_row: float) -> None:
     for _ in range(20):
-        size = next_size(size, size * seconds_per_row)
+        size = next_size(size, size * seconds_per_row, 0.25)
     assert size in {SMALLEST, LARGEST} or 0.24 < size * seconds_per_row < 0.26
 
 

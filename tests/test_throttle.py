@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import URL, Connection, create_engine
+from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from pgmodern import embedded
@@ -88,6 +88,34 @@ def test_a_batch_that_takes_too_long_is_split_until_it_fits(connection: Connecti
     assert run(connection, backfill, throttle=Throttle(rest=0, wal=None, batch=0.3)) == 1200
     found = connection.exec_driver_sql("SELECT DISTINCT visits FROM songs").all()
     assert [tuple(row) for row in found] == [(1,)]
+
+
+def test_batches_are_as_long_as_they_should_be(connection: Connection) -> None:
+    sleep = "CASE WHEN pg_sleep(0.001) IS NULL THEN 0 ELSE 0 END"
+    slow = VISIT.statement.replace(" WHERE", f" + {sleep} WHERE")
+    backfill = Backfill("short", "songs", "id", "bigint", slow)
+    batches = "SELECT count(DISTINCT xmin::text) FROM songs"
+    run(connection, backfill, throttle=Throttle(target=0.02, rest=0))
+    assert int(connection.scalar(text(batches)) or 0) > 20
+    connection.exec_driver_sql("UPDATE songs SET visits = 0")
+    run(connection, backfill, throttle=Throttle(target=2, rest=0))
+    assert int(connection.scalar(text(batches)) or 0) < 4
+
+
+@pytest.mark.parametrize("wrong", [{"rest": 1}, {"rest": -0.1}, {"target": 0}, {"batch": 0}])
+def test_what_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(MigrationError, match="rest is a part of the time"):
+        Throttle(**wrong)  # type: ignore[arg-type]
+
+
+def test_no_commit_of_a_batch_is_waited_for(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE songs ADD synchronous text")
+    setting = "visits = visits + 1, synchronous = current_setting('synchronous_commit')"
+    statement = f"UPDATE songs SET {setting} WHERE {{range}}"
+    run(connection, Backfill("b", "songs", "id", "bigint", statement))
+    found = connection.exec_driver_sql("SELECT DISTINCT visits, synchronous FROM songs").all()
+    assert [tuple(row) for row in found] == [(1, "off")]
+    assert connection.scalar(text("SHOW synchronous_commit")) == "on"
 
 
 def test_one_row_that_takes_too_long_is_an_error(connection: Connection) -> None:

@@ -25,8 +25,7 @@ from pgmodern.throttle import Load, Throttle, hindrance, load_of, rest
 
 log = logging.getLogger("pgmodern")
 
-FIRST_SIZE, SMALLEST, LARGEST = 500, 50, 20_000
-TARGET_SECONDS = 0.25
+FIRST_SIZE, SMALLEST, LARGEST = 500, 10, 20_000
 STATE = "pgmodern_backfill"
 _LOOK_EVERY = 0.5
 
@@ -87,7 +86,7 @@ class Backfill:
         return f"CAST({sql.Literal(key).as_string()} AS {self.key_type})"
 
 
-def next_size(size: int, seconds: float, target: float = TARGET_SECONDS) -> int:
+def next_size(size: int, seconds: float, target: float) -> int:
     """Return the size that would have taken the target time, at most double or half of this one."""
     wanted = size * target / max(seconds, 1e-6)
     return int(max(SMALLEST, min(max(wanted, size / 2), size * 2, LARGEST)))
@@ -104,7 +103,8 @@ def run(
     """Run what is left of the backfill and return the number of rows that this run visited.
 
     Each batch is a transaction that also records how far it came, so a killed run goes on where
-    it stopped and visits each row once. Rows that come in behind it (keys need not ascend) are
+    it stopped and visits each row once; so it does after a crash of the server, which loses a batch
+    and its record together, or neither. Rows that come in behind it (keys need not ascend) are
     not visited: a trigger or the application must write them as they should be. Locks only the
     rows of one batch at a time; where a row stays locked for `policy.timeout`, the batch lets go
     of its own, and is tried again, smaller; so is one that takes too long. With `keep` it stays
@@ -163,7 +163,7 @@ def _visit(
             with transaction(connection):
                 _bound(connection, timeout, throttle)
                 count = _run_batch(connection, backfill, size)
-            return count, next_size(size, time.monotonic() - started)
+            return count, next_size(size, time.monotonic() - started, throttle.target)
         except (LockNotAvailable, DeadlockDetected, QueryCanceled) as error:
             too_long = time.monotonic() - started >= throttle.batch
             if isinstance(error, QueryCanceled) and too_long and size == 1:
@@ -187,6 +187,9 @@ def _bound(connection: Connection, timeout: float, throttle: Throttle) -> None:
     session = driver(connection)
     session.execute(bounded(timeout).encode())
     session.execute(f"SET LOCAL statement_timeout = '{milliseconds(throttle.batch)}'".encode())
+    # No commit of ours has the application's wait for its WAL to be written; that of the stamp,
+    # which comes after, makes all of it last.
+    session.execute(b"SET LOCAL synchronous_commit = off")
 
 
 def _run_batch(connection: Connection, backfill: Backfill, size: int) -> int:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from pgmodern.errors import MigrationError
+
 # The WAL is that of all sessions: an application that writes more than a backfill may must not
 # hold it up for good.
 _LONGEST = 5.0
@@ -13,16 +15,25 @@ _LONGEST = 5.0
 class Throttle:
     """What a backfill makes way for; None never.
 
-    `rest` is the part of the time in which it does nothing, `wal` the bytes of WAL a second that
+    `target` is how many seconds a batch should take, which is what its neighbours may have to wait
+    for, `rest` the part of the time in which nothing is done, `wal` the bytes of WAL a second that
     its batches may make, `lag` the seconds that a replica may be behind, `batch` the seconds after
     which a batch is broken off and split. While a VACUUM works on the table it pauses, too.
     """
 
+    target: float = 0.25
     rest: float = 0.2
     wal: float | None = 128e6
     lag: float | None = 10.0
     batch: float = 10.0
     vacuum: bool = True
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.rest < 1 and self.target > 0 and self.batch > 0):
+            raise MigrationError(
+                f"A backfill cannot go by {self}.",
+                "rest is a part of the time, less than 1; target and batch are seconds, over 0.",
+            )
 
 
 @dataclass(frozen=True, slots=True)
