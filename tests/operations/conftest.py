@@ -4,6 +4,7 @@ import io
 import itertools
 import signal
 import subprocess
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -63,6 +64,17 @@ def engine(empty_database_url: URL) -> Iterator[Engine]:
     engine = create_engine(empty_database_url, poolclass=NullPool)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def tablespace(database: psycopg.Connection) -> Iterator[str]:
+    """A tablespace of the test's own; the table `songs` is dropped with it."""
+    name = f"pgmodern_{uuid.uuid4().hex}"
+    database.execute("SET allow_in_place_tablespaces = on")
+    database.execute(f"CREATE TABLESPACE {name} LOCATION ''".encode())
+    yield name
+    database.execute("DROP TABLE songs")
+    database.execute(f"DROP TABLESPACE {name}".encode())
 
 
 def run_step(connection: Connection, step: Step) -> None:

@@ -15,33 +15,13 @@ from sqlalchemy import URL, Engine, event, text
 
 from pgmodern.errors import MigrationError
 from pgmodern.operations.index import CreateIndexOnline, DropIndexOnline, ReplaceIndexOnline
+from tests.operations.indexes import Apply, Step, create, drop, index, names, replace
 
-Step = Callable[[Any], object]
-Apply = Callable[[Step], None]
 Connect = Callable[[URL], psycopg.Connection]
 Proof = Callable[..., None]
 Psql = Callable[[URL, str], subprocess.CompletedProcess[str]]
 
 FILL = "INSERT INTO songs (title, album) SELECT md5(i::text), 'a' FROM generate_series(1, 200) AS i"
-
-
-def create(*columns: Any, name: str = "ix", table: str = "songs", **options: Any) -> Step:
-    """Return the step that creates an index."""
-    return lambda op: op.create_index_online(name, table, list(columns), **options)
-
-
-def drop(name: str = "ix", **options: Any) -> Step:
-    """Return the step that drops an index."""
-    return lambda op: op.drop_index_online(name, **options)
-
-
-def index(database: psycopg.Connection, name: str = "ix") -> tuple[int, str, bool] | None:
-    """Return an index's oid, its definition and whether it is valid."""
-    return database.execute(
-        "SELECT indexrelid, pg_get_indexdef(indexrelid), indisvalid AND indisready "
-        "FROM pg_index WHERE indexrelid = to_regclass(%s)",
-        [name],
-    ).fetchone()
 
 
 def leave_an_invalid_index(database: psycopg.Connection) -> None:
@@ -326,17 +306,6 @@ def test_a_search_path_that_names_pg_temp_last_does_not_confuse_it(
     assert index(database) == before
 
 
-def replace(*columns: Any, name: str = "ix", table: str = "songs", **options: Any) -> Step:
-    """Return the step that gives an index another definition."""
-    return lambda op: op.replace_index_online(name, table, list(columns), **options)
-
-
-def names(database: psycopg.Connection) -> set[str]:
-    """Return the names of the table's indexes."""
-    found = database.execute("SELECT indexname FROM pg_indexes WHERE tablename = 'songs'")
-    return {str(name) for (name,) in found} - {"songs_pkey"}
-
-
 @pytest.mark.parametrize("step", [replace("title"), create("title")], ids=["replace", "create"])
 def test_an_index_serves_until_its_successor_is_there(
     database: psycopg.Connection, engine: Engine, apply: Apply, step: Step
@@ -360,13 +329,6 @@ def test_an_index_serves_until_its_successor_is_there(
     assert names(database) == {"ix"}
     apply(step)
     assert index(database) == found
-
-
-def test_a_replacement_survives_every_kill(proof: Proof) -> None:
-    before = create("title", "album")
-    proof(
-        "replace_index_online", replace("title"), replace("title", "album"), fill=FILL, first=before
-    )
 
 
 def test_a_replacement_that_cannot_be_leaves_the_old_one(
@@ -527,27 +489,3 @@ def test_an_index_of_that_name_in_another_schema_of_the_search_path_is_not_it(
         found = index(database, "app.ix")
         assert found is not None
         assert "ON app.songs" in found[1]
-
-
-@pytest.mark.parametrize(
-    ("made", "reason"),
-    [
-        ("ALTER TABLE songs ADD CONSTRAINT ix UNIQUE (title)", "constraint"),
-        (
-            "CREATE UNIQUE INDEX ix ON songs (id); "
-            "ALTER TABLE songs REPLICA IDENTITY USING INDEX ix",
-            "replica identity",
-        ),
-    ],
-)
-def test_what_could_not_be_replaced_is_refused_before_anything_is_built(
-    database: psycopg.Connection, apply: Apply, made: str, reason: str
-) -> None:
-    if "REPLICA" in made:
-        database.execute("ALTER TABLE songs ALTER id SET NOT NULL")
-    database.execute(made.encode())
-    before = names(database)
-    for step in (replace("album", unique=True), create("album", unique=True)):
-        with pytest.raises(MigrationError, match=reason):
-            apply(step)
-        assert names(database) == before

@@ -4,7 +4,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Index, Table, text
+from sqlalchemy import Connection, Index, quoted_name, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex
 
@@ -117,11 +117,12 @@ def _twin(index: Index, schema: str) -> Index:
     """Return the index of a copy of its table; what is declared stays as it is."""
     twin, table, options = copy(index), copy(index.table), index.dialect_options["postgresql"]
     assert table is not None
-    twin.table, table.schema = table, schema
+    twin.table, table.schema = table, quoted_name(schema, None)
     if schema != "pg_temp":  # where it would be in the way of its original
-        twin.name, table.name = "pgmodern_index", "pgmodern_copy"
+        table.name = quoted_name("pgmodern_copy", None)
+        twin.name = quoted_name("pgmodern_index", None)
     plain = {**options, "concurrently": False, "tablespace": None}
-    twin.dialect_options = {"postgresql": plain}  # type: ignore[assignment]
+    twin.dialect_options = {"postgresql": plain}
     return twin
 
 
