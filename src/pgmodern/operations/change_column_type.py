@@ -19,7 +19,7 @@ from pgmodern import backfill
 from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import quoted
 from pgmodern.locks import bounds, driver, execute_briefly, patience, patiently, transaction
-from pgmodern.operations.literal import execute, string
+from pgmodern.operations.literal import execute, run_or_write, string
 from pgmodern.operations.rendering import call
 from pgmodern.operations.replaced_column import (
     NAMED,
@@ -143,12 +143,8 @@ class DropReplacedColumn(MigrateOperation):
 
 
 def _change(operations: Operations, operation: ChangeColumnTypeOnline) -> None:
-    context = operations.migration_context
-    with context.autocommit_block():
-        if context.as_sql:
-            context.impl.static_output(script(operation.change))
-        else:
-            _run(operations.get_bind(), operation.change)
+    change = operation.change
+    run_or_write(operations, lambda connection: _run(connection, change), [script(change)])
 
 
 def _run(connection: Connection, change: ColumnChange) -> None:

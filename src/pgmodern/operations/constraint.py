@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import quoted
 from pgmodern.locks import bounded, driver, execute_briefly, patiently, transaction
-from pgmodern.operations.literal import execute, string
+from pgmodern.operations.literal import run_or_write, string
 from pgmodern.operations.rendering import call
 
 _NAMED_ROWS = 5
@@ -228,17 +228,15 @@ $constraint$"""
 
 
 def _drop(operations: Operations, operation: DropConstraintOnline) -> None:
-    context = operations.migration_context
     clause = f"DROP CONSTRAINT IF EXISTS {quoted(operation.constraint_name)}"
-    with context.autocommit_block():
-        if context.as_sql:
-            execute(operations, _drop_script(operation.tables(), clause))
-            return
-        connection = operations.get_bind()
+
+    def run(connection: Connection) -> None:
         tables = driver(connection).execute(operation.tables().encode()).fetchall()
         if tables:
             # ACCESS EXCLUSIVE
             execute_briefly(connection, *(f"ALTER TABLE {table} {clause}" for (table,) in tables))
+
+    run_or_write(operations, run, [_drop_script(operation.tables(), clause)])
 
 
 def _drop_script(tables: str, clause: str) -> str:
