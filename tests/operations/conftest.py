@@ -67,6 +67,17 @@ def engine(empty_database_url: URL) -> Iterator[Engine]:
 
 
 @pytest.fixture
+def owner(empty_database_url: URL, database: psycopg.Connection) -> Iterator[str]:
+    """A role that owns the table `songs`, and may make no temporary table."""
+    role, name = f"pgmodern_{uuid.uuid4().hex}", empty_database_url.database
+    database.execute(f'REVOKE TEMPORARY ON DATABASE "{name}" FROM PUBLIC'.encode())
+    database.execute(f"CREATE ROLE {role}; GRANT CREATE ON SCHEMA public TO {role}".encode())
+    database.execute(f"ALTER TABLE songs OWNER TO {role}".encode())
+    yield role
+    database.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
+
+
+@pytest.fixture
 def tablespace(database: psycopg.Connection) -> Iterator[str]:
     """A tablespace of the test's own; the table `songs` is dropped with it."""
     name = f"pgmodern_{uuid.uuid4().hex}"

@@ -411,6 +411,19 @@ def test_each_is_the_reverse_of_the_other(database: psycopg.Connection, apply: A
     assert found[1] == before[1]
 
 
+def test_an_owner_who_may_make_no_temporary_table_may(
+    database: psycopg.Connection, owner: str, apply: Apply
+) -> None:
+    def as_owner(op: Any) -> None:
+        op.execute(f"SET ROLE {owner}")
+        lower, upper = text("lower(title)"), text("upper(title)")
+        for step in (create(lower), create(lower), replace(upper), replace(upper), drop()):
+            step(op)
+
+    apply(as_owner)
+    assert names(database) == set()
+
+
 def test_what_is_rendered_runs(
     database: psycopg.Connection, apply: Apply, render: Callable[[Any], str]
 ) -> None:

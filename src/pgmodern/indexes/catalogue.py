@@ -113,6 +113,18 @@ def _place(connection: Connection, table: str) -> str:
     return "pg_temp" if row is None else str(row[0])
 
 
+def require_temporary(connection: Connection) -> None:
+    """Raise MigrationError when the role may make no temporary table in this database."""
+    query = b"SELECT has_database_privilege(current_database(), 'TEMPORARY'), current_database()"
+    row = driver(connection).execute(query).fetchone()
+    if row is not None and not row[0]:
+        raise MigrationError(
+            f"This role may make no temporary table in {row[1]}, on which the server could show "
+            "how it reads what is declared.",
+            f"Nothing was done. GRANT TEMPORARY ON DATABASE {quoted(str(row[1]))} to the role.",
+        )
+
+
 def _twin(index: Index, schema: str) -> Index:
     """Return the index of a copy of its table; what is declared stays as it is."""
     twin, table, options = copy(index), copy(index.table), index.dialect_options["postgresql"]

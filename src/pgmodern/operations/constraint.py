@@ -12,7 +12,7 @@ from psycopg.errors import IntegrityError
 from sqlalchemy import Connection
 
 from pgmodern.errors import MigrationError
-from pgmodern.indexes.catalogue import quoted
+from pgmodern.indexes.catalogue import quoted, require_temporary
 from pgmodern.locks import bounded, driver, execute_briefly, patiently, transaction
 from pgmodern.operations.literal import run_or_write, string
 from pgmodern.operations.rendering import call
@@ -134,6 +134,7 @@ def _declared(connection: Connection, table: str, constraint: Constraint) -> str
         with transaction(connection, roll_back=True), driver(connection).cursor() as cursor:
             cursor.execute(bounded(timeout).encode())
             if constraint.preparation:
+                require_temporary(connection)
                 cursor.execute(constraint.preparation.encode())
             row = cursor.execute(f"SELECT {constraint.declared}".encode()).fetchone()
             assert row is not None
