@@ -50,6 +50,12 @@ STEPS: list[tuple[Step, str]] = [
     (create("title", postgresql_with={"fillfactor": 50}), "WITH (fillfactor='50')"),
     (create("id", postgresql_using="brin"), "USING brin (id)"),
     (
+        create(
+            text("to_tsvector('simple', title) tsvector_ops(siglen=32)"), postgresql_using="gist"
+        ),
+        "tsvector_ops (siglen='32')",
+    ),
+    (
         create("title", unique=True, postgresql_nulls_not_distinct=True),
         "(title) NULLS NOT DISTINCT",
     ),
@@ -428,11 +434,11 @@ def test_what_is_rendered_runs(
     database: psycopg.Connection, apply: Apply, render: Callable[[Any], str]
 ) -> None:
     options: dict[str, Any] = {
-        "postgresql_using": "gin",
-        "postgresql_ops": {"title": "gin_trgm_ops"},
+        "postgresql_using": "gist",
+        "postgresql_ops": {"title": "gist_trgm_ops(siglen=32)"},
     }
     database.execute("CREATE EXTENSION pg_trgm")
-    options |= {"postgresql_using": "gin", "postgresql_concurrently": True}
+    options |= {"postgresql_concurrently": True}
     index_ = CreateIndexOp("ix", "songs", ["title"], **options)
     created = render(CreateIndexOnline(index_))
     assert created.startswith("op.create_index_online('ix', 'songs', ['title'], ")
@@ -441,7 +447,7 @@ def test_what_is_rendered_runs(
     apply(lambda op: exec(created, {"op": op}))
     found = index(database)
     assert found is not None
-    assert "gin (title gin_trgm_ops)" in found[1]
+    assert "gist (title gist_trgm_ops (siglen='32'))" in found[1]
     dropped = render(DropIndexOnline("ix"))
     assert dropped == "op.drop_index_online('ix')"
     apply(lambda op: exec(dropped, {"op": op}))
