@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -30,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import create_engine as sa_create_engine
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import NotSupportedError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine
@@ -104,6 +105,59 @@ def _prepared_after_ten(connection: Connection) -> int:
 def test_a_repeated_statement_is_prepared_once(postgres_url: URL) -> None:
     with create_engine(postgres_url, poolclass=NullPool).connect() as connection:
         assert _prepared_after_ten(connection) == 1
+
+
+PLAYS = text("SELECT id, plays FROM songs")
+
+
+def _on_three_at_once(engine: Engine) -> None:
+    """Run a query often enough to be prepared, on three connections that are open together."""
+    with ExitStack() as stack:
+        for connection in [stack.enter_context(engine.connect()) for _ in range(3)]:
+            for _ in range(5):
+                connection.execute(PLAYS)
+            connection.commit()  # a rollback would end what is prepared
+
+
+@pytest.mark.parametrize("isolation", ["READ COMMITTED", "AUTOCOMMIT"])
+def test_a_statement_that_an_altered_table_outdated_fails_once_in_the_whole_pool(
+    empty_database_url: URL, connect: Callable[[URL], psycopg.Connection], isolation: str
+) -> None:
+    database = connect(empty_database_url)
+    database.execute("CREATE TABLE songs (id int, plays int)")
+    engine = create_engine(empty_database_url, pool_size=3, isolation_level=isolation)
+    _on_three_at_once(engine)
+    database.execute("ALTER TABLE songs ALTER plays TYPE bigint")
+    with pytest.raises(NotSupportedError) as raised, engine.connect() as connection:
+        connection.execute(PLAYS)
+    assert raised.value.connection_invalidated
+    _on_three_at_once(engine)
+    engine.dispose()
+
+
+async def test_asynchronous_code_sees_an_outdated_statement_once_too(
+    empty_database_url: URL, connect: Callable[[URL], psycopg.Connection]
+) -> None:
+    database = connect(empty_database_url)
+    database.execute("CREATE TABLE songs (id int, plays int)")
+    engine = create_async_engine(empty_database_url, isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        for _ in range(5):
+            await connection.execute(PLAYS)
+        database.execute("ALTER TABLE songs ALTER plays TYPE bigint")
+        with pytest.raises(NotSupportedError, match="cached plan"):
+            await connection.execute(PLAYS)
+        await connection.rollback()
+        assert (await connection.execute(PLAYS)).all() == []
+    await engine.dispose()
+
+
+def test_what_is_not_supported_for_another_reason_keeps_the_connection(postgres_url: URL) -> None:
+    with create_engine(postgres_url, poolclass=NullPool).connect() as connection:
+        with pytest.raises(NotSupportedError) as raised:
+            connection.execute(text("SELECT count(*) FROM pg_class FOR UPDATE"))
+        assert not raised.value.connection_invalidated
+        assert not connection.invalidated
 
 
 def test_what_the_caller_says_of_the_connection_wins(postgres_url: URL) -> None:

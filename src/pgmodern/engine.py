@@ -3,8 +3,9 @@
 from typing import Any
 
 import psycopg
+from psycopg.errors import FeatureNotSupported
 from psycopg.pq import Format
-from sqlalchemy import URL, Engine
+from sqlalchemy import URL, Engine, ExceptionContext, event
 from sqlalchemy import create_engine as sa_create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -15,6 +16,7 @@ from pgmodern.settings import parse_url
 
 MINIMUM_SERVER = 16
 _PREPARE_AFTER = 3
+_REVALIDATION = "RevalidateCachedQuery"  # of the server's plancache.c, the same in any language
 
 
 class BinaryCursor(psycopg.Cursor[Any]):
@@ -40,17 +42,33 @@ def create_engine(url: URL | str, **kwargs: Any) -> Engine:
     bytes; an application that reads such columns uses SQLAlchemy's own `create_engine`, with
     which every query and repository here works just as well, in text.
     """
-    return sa_create_engine(parse_url(url), **_options(BinaryCursor, kwargs))
+    engine = sa_create_engine(parse_url(url), **_options(BinaryCursor, kwargs))
+    event.listen(engine, "handle_error", _renew_where_stale)
+    return engine
 
 
 def create_async_engine(url: URL | str, **kwargs: Any) -> AsyncEngine:
     """Return the asynchronous twin of `create_engine`."""
-    return sa_create_async_engine(parse_url(url), **_options(AsyncBinaryCursor, kwargs))
+    engine = sa_create_async_engine(parse_url(url), **_options(AsyncBinaryCursor, kwargs))
+    event.listen(engine.sync_engine, "handle_error", _renew_where_stale)
+    return engine
 
 
 def _options(cursor: type[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
     defaults = {"cursor_factory": cursor, "prepare_threshold": _PREPARE_AFTER}
     return {**kwargs, "connect_args": defaults | kwargs.get("connect_args", {})}
+
+
+def _renew_where_stale(context: ExceptionContext) -> None:
+    """Have the pool's connections renewed when a prepared statement is out of date.
+
+    Its result has other types since a table was altered, and it would fail on each connection in
+    turn, for ever on one in autocommit mode. As after a lost connection, the next try works.
+    """
+    error = context.original_exception
+    # The sqlstate alone says no more than that something is not supported.
+    if isinstance(error, FeatureNotSupported) and error.diag.source_function == _REVALIDATION:
+        context.is_disconnect = True
 
 
 def unavailable(url: URL | str, error: BaseException) -> DatabaseUnavailable:

@@ -14,7 +14,7 @@ from alembic import context
 from alembic.runtime.migration import MigrationContext, MigrationInfo, MigrationStep
 from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, text
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, SingletonThreadPool, StaticPool
 
 from pgmodern import autogenerate, embedded, operations, settings
 from pgmodern.backfill import STATE, forget_finished
@@ -35,7 +35,7 @@ from pgmodern.locks import (
 from pgmodern.operations.created import RECORD
 from pgmodern.operations.replaced_column import is_own_name
 from pgmodern.revisions import Heads, Steps, plan
-from pgmodern.runner import after_the_last, alone, require_alone
+from pgmodern.runner import after_the_last, alone, require_alone, require_another, shared
 
 # Of the migration's own session: no default of the database or the role may end a long build, and
 # a killed client must not leave its statement waiting for a lock.
@@ -129,7 +129,7 @@ def _run_online(
         return
     with (
         plain_cursors(connection),
-        alone(connection.engine) as observer,
+        alone(connection.engine, driver(connection)) as observer,
         after_the_last(connection),
         bound(connection, policy, observer) as held,
     ):
@@ -356,10 +356,14 @@ def _connection(policy: LockPolicy) -> Iterator[Connection]:
     engine = (
         given if isinstance(given, Engine) else create_engine(database_url(), poolclass=NullPool)
     )
+    if isinstance(engine.pool, StaticPool | SingletonThreadPool):
+        raise shared()
     try:
         connection = engine.connect()
     except (DBAPIError, psycopg.Error, UnicodeError) as error:
         raise unavailable(engine.url, error) from error
+    if engine is given:
+        _require_another(connection)
     with connection:
         _require_transactions(connection)
         ours = SESSION | {"lock_timeout": milliseconds(policy.timeout)}
@@ -372,6 +376,14 @@ def _connection(policy: LockPolicy) -> Iterator[Connection]:
             yield connection
         finally:
             connection.invalidate()  # a session with our settings must not go back to a pool
+
+
+def _require_another(connection: Connection) -> None:
+    try:
+        require_another(connection.engine, driver(connection))
+    except MigrationError:
+        connection.detach()  # closed, it would be rolled back, and it is somebody else's
+        raise
 
 
 def _require_transactions(connection: Connection) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from pgmodern.engine import unavailable
-from pgmodern.errors import DatabaseUnavailable
+from pgmodern.errors import DatabaseUnavailable, MigrationError
 from pgmodern.locks import Driver, driver
 
 log = logging.getLogger("pgmodern")
@@ -41,31 +41,58 @@ class Holder:
 
 
 @contextmanager
-def alone(engine: Engine) -> Iterator[Driver]:
+def alone(engine: Engine, session: Driver | None = None) -> Iterator[Driver]:
     """Hold the runner's lock of this database while the body runs; yields the connection.
 
     The connection is one of its own that is idle but for questions about locks, so the server
     notices at once when this process is killed, and frees the lock. The lock is polled for: a
     waiter that blocks in `pg_advisory_lock` would hold a snapshot, for which CREATE INDEX
-    CONCURRENTLY waits for ever. Raises DatabaseUnavailable.
+    CONCURRENTLY waits for ever. Raises DatabaseUnavailable, and MigrationError when the engine has
+    no other connection to give than `session`, the migration's own.
     """
+    with _another(engine, session) as connection:
+        connection.autocommit = True
+        connection.execute("SET application_name = 'pgmodern runner'")
+        connection.execute("SET idle_session_timeout = 0")  # or it would end, and the lock with it
+        _wait(connection, _RUNNER)
+        yield connection
+
+
+def require_another(engine: Engine, session: Driver) -> None:
+    """Raise MigrationError when the engine has no other connection to give than this one."""
+    with _another(engine, session):
+        pass
+
+
+@contextmanager
+def _another(engine: Engine, session: Driver | None) -> Iterator[Driver]:
+    """Open a connection that is not `session`, and close it in the end."""
     # A pool of its own: that of the engine may have no second connection to give.
     pool = engine.pool.recreate()
     try:
         pooled = pool.connect()
     except (DBAPIError, psycopg.Error) as error:
         raise unavailable(engine.url, error) from error
+    connection = pooled.driver_connection
+    assert isinstance(connection, psycopg.Connection)
+    if connection is session:
+        pooled.detach()  # not ours to close, nor to roll back
+        raise shared()
     try:
-        connection = pooled.driver_connection
-        assert isinstance(connection, psycopg.Connection)
-        connection.autocommit = True
-        connection.execute("SET application_name = 'pgmodern runner'")
-        connection.execute("SET idle_session_timeout = 0")  # or it would end, and the lock with it
-        _wait(connection, _RUNNER)
         yield connection
     finally:
         pooled.invalidate()
         pool.dispose()
+
+
+def shared() -> MigrationError:
+    """Return the error that says that an engine's connections are one."""
+    return MigrationError(
+        "The engine gives out one and the same connection each time: the migration's own would "
+        "hold the lock that keeps other migrations waiting.",
+        "Nothing was done. Give an engine that opens connections: not on a StaticPool, and with no "
+        "`creator` that returns one that is open.",
+    )
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Indexes compared as PostgreSQL holds them: every real difference is found, and no other."""
 
+import uuid
 from collections.abc import Callable, Iterator
 
 import psycopg
@@ -23,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex
 
+from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import declared, differences, existing, quoted
 from pgmodern.reference import music
 
@@ -97,6 +99,32 @@ def test_each_kind_of_difference_is_found_and_named(connection: Connection, buil
     connection.exec_driver_sql(built)
     found = differences(connection, index)
     assert {difference.partition(":")[0] for difference in found} >= set(DIFFERENT[built])
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted"),
+    [("", "(siglen=32)"), ("(siglen=32)", ""), ("(siglen=32)", "(siglen=64)")],
+)
+def test_parameters_of_an_operator_class_are_compared_and_shown(
+    connection: Connection, there: str, wanted: str
+) -> None:
+    connection.exec_driver_sql("CREATE EXTENSION pg_trgm")
+    build = "CREATE INDEX ix ON songs USING gist (id_text gist_trgm_ops, title gist_trgm_ops{})"
+    connection.exec_driver_sql("ALTER TABLE songs ADD id_text text")
+    connection.exec_driver_sql(build.format(there))
+    table = songs()
+    table.append_column(Column("id_text", Text))
+
+    def declare(parameters: str) -> Index:
+        ops = {"id_text": "gist_trgm_ops", "title": f"gist_trgm_ops{parameters}"}
+        columns = table.c.id_text, table.c.title
+        return Index("ix", *columns, postgresql_using="gist", postgresql_ops=ops)
+
+    assert differences(connection, declare(there)) == []
+    shown = [["", each.strip("()")] for each in (there, wanted)]
+    assert differences(connection, declare(wanted)) == [
+        f"opclass_parameters: {shown[0]} instead of {shown[1]}"
+    ]
 
 
 def test_the_order_of_columns_is_a_difference(connection: Connection) -> None:
@@ -187,6 +215,46 @@ def test_looking_leaves_nothing_behind(connection: Connection) -> None:
     declared(connection, Index("ix", songs().c.title))
     left = "SELECT count(*) FROM pg_class WHERE relname IN ('ix', 'songs')"
     assert connection.exec_driver_sql(left).scalar() == 1
+
+
+@pytest.fixture
+def owner(empty_database_url: URL, connection: Connection) -> Iterator[Connection]:
+    """A connection of the table's owner, who may make no temporary table."""
+    role, database = f"pgmodern_{uuid.uuid4().hex}", empty_database_url.database
+    connection.exec_driver_sql(f'REVOKE TEMPORARY ON DATABASE "{database}" FROM PUBLIC')
+    connection.exec_driver_sql(f"CREATE ROLE {role}; ALTER TABLE songs OWNER TO {role}")
+    engine = create_engine(empty_database_url, poolclass=NullPool)
+    with engine.connect() as owner:
+        owner.exec_driver_sql(f"SET ROLE {role}")
+        yield owner
+    connection.exec_driver_sql(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def test_an_owner_who_may_make_no_temporary_table_can_look(
+    connection: Connection, owner: Connection
+) -> None:
+    connection.exec_driver_sql("CREATE INDEX ix ON songs (lower(title))")
+    connection.exec_driver_sql("CREATE SCHEMA first")
+    connection.exec_driver_sql("GRANT CREATE ON SCHEMA public TO PUBLIC")
+    owner.exec_driver_sql("SET search_path = first, public")
+    assert differences(owner, Index("ix", func.lower(songs().c.title))) == []
+    assert differences(owner, Index("ix", func.upper(songs().c.title))) != []
+    left = "SELECT count(*) FROM pg_class WHERE relname LIKE 'pgmodern%%'"
+    assert owner.exec_driver_sql(left).scalar() == 0
+
+
+def test_a_role_that_may_make_no_table_at_all_is_told_what_it_needs(
+    connection: Connection, owner: Connection
+) -> None:
+    connection.exec_driver_sql("CREATE INDEX ix ON songs (title)")
+    with pytest.raises(MigrationError, match="GRANT it TEMPORARY on the database"):
+        differences(owner, Index("ix", songs().c.title))
+
+
+def test_an_expression_may_name_its_table(connection: Connection) -> None:
+    connection.exec_driver_sql("CREATE INDEX ix ON songs (num_nulls(songs.title))")
+    index = Index("ix", text("num_nulls(songs.title)"), _table=songs())
+    assert differences(connection, index) == []
 
 
 def test_looking_in_a_transaction_leaves_the_transaction(

@@ -4,6 +4,7 @@ import io
 import itertools
 import signal
 import subprocess
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -63,6 +64,28 @@ def engine(empty_database_url: URL) -> Iterator[Engine]:
     engine = create_engine(empty_database_url, poolclass=NullPool)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def owner(empty_database_url: URL, database: psycopg.Connection) -> Iterator[str]:
+    """A role that owns the table `songs`, and may make no temporary table."""
+    role, name = f"pgmodern_{uuid.uuid4().hex}", empty_database_url.database
+    database.execute(f'REVOKE TEMPORARY ON DATABASE "{name}" FROM PUBLIC'.encode())
+    database.execute(f"CREATE ROLE {role}; GRANT CREATE ON SCHEMA public TO {role}".encode())
+    database.execute(f"ALTER TABLE songs OWNER TO {role}".encode())
+    yield role
+    database.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
+
+
+@pytest.fixture
+def tablespace(database: psycopg.Connection) -> Iterator[str]:
+    """A tablespace of the test's own; the table `songs` is dropped with it."""
+    name = f"pgmodern_{uuid.uuid4().hex}"
+    database.execute("SET allow_in_place_tablespaces = on")
+    database.execute(f"CREATE TABLESPACE {name} LOCATION ''".encode())
+    yield name
+    database.execute("DROP TABLE songs")
+    database.execute(f"DROP TABLESPACE {name}".encode())
 
 
 def run_step(connection: Connection, step: Step) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.errors import QueryCanceled
 from sqlalchemy import URL, Connection, String
 
 from pgmodern.environment import is_application_s
@@ -50,6 +51,10 @@ RICH = """
     ALTER TABLE songs CLUSTER ON "by 'plays'";
     COMMENT ON COLUMN songs.plays IS 'how often: it''s counted';
     COMMENT ON INDEX by_sum IS 'of the sum';
+    ALTER INDEX by_sum ALTER COLUMN 1 SET STATISTICS 55, ALTER COLUMN 2 SET STATISTICS 0;
+    CREATE EXTENSION pg_trgm;
+    ALTER INDEX by_sum DEPENDS ON EXTENSION pg_trgm;
+    COMMENT ON INDEX late IS 'of the constraint';
     COMMENT ON CONSTRAINT late ON songs IS 'at the end';
     ALTER TABLE songs ALTER plays SET STATISTICS 77, ALTER plays SET (n_distinct = 5);
     GRANT SELECT (plays), UPDATE (plays) ON songs TO {role} WITH GRANT OPTION;
@@ -146,6 +151,30 @@ def test_all_that_belongs_to_the_column_is_carried_over(
     apply(change("plays", "integer", None, "plays"))
     apply(drop("plays"))
     assert lines(dump(empty_database_url)) == lines(before)
+
+
+def test_each_index_stays_in_its_tablespace(
+    database: psycopg.Connection, tablespace: str, apply: Apply
+) -> None:
+    database.execute("ALTER TABLE songs ADD plays int")
+    database.execute(
+        f"CREATE INDEX there ON songs (plays) TABLESPACE {tablespace};"
+        f"CREATE INDEX partial ON songs (plays) TABLESPACE {tablespace} WHERE plays > 5;"
+        "CREATE INDEX here ON songs ((plays + 1)) WHERE plays > 5;"
+        "ALTER TABLE songs ADD CONSTRAINT once UNIQUE (plays) "
+        f"USING INDEX TABLESPACE {tablespace}".encode()
+    )
+    lies = "SELECT indexname, tablespace, indexdef FROM pg_indexes WHERE tablename = 'songs'"
+    before = sorted(database.execute(lies.encode()))
+    assert [space for _, space, _ in before].count(tablespace) == 3
+
+    def elsewhere(op: Any) -> None:
+        op.execute(f"SET default_tablespace = {tablespace}; SET temp_tablespaces = {tablespace}")
+        change("plays", "bigint")(op)
+
+    apply(elsewhere)
+    assert columns(database)["plays"] == "bigint"
+    assert sorted(database.execute(lies.encode())) == before
 
 
 LIGHT = """
@@ -456,6 +485,15 @@ def test_an_owner_who_is_no_superuser_may_and_a_writer_needs_no_more_than_before
         rich.execute(f"DROP ROLE {role}, {role}_writer".encode())
 
 
+def test_an_owner_who_may_make_no_temporary_table_is_told_so_before_anything_is_done(
+    empty_database_url: URL, owner: str, apply: Apply, dump: Dump
+) -> None:
+    before = dump(empty_database_url)
+    with pytest.raises(MigrationError, match="GRANT TEMPORARY ON DATABASE"):
+        apply(lambda op: (op.execute(f"SET ROLE {owner}"), change("title", "varchar")(op)))
+    assert dump(empty_database_url) == before
+
+
 def test_the_trigger_does_not_go_by_the_writer_s_settings(
     empty_database_url: URL, vibes: psycopg.Connection, connect: Connect, apply: Apply
 ) -> None:
@@ -498,6 +536,27 @@ def test_a_build_killed_midway_is_built_anew(
     assert vibes.execute(invalid).fetchone() == (1,)
     apply(VIBE)
     assert vibes.execute(invalid).fetchone() == (0,)
+
+
+def test_a_build_that_is_cancelled_refuses_no_write(
+    empty_database_url: URL,
+    database: psycopg.Connection,
+    connect: Connect,
+    apply: Apply,
+    blocked: Callable[[URL], int],
+) -> None:
+    database.execute(LIGHT)
+    reader = connect(empty_database_url)
+    reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    with ThreadPoolExecutor() as pool, reader.transaction():
+        reader.execute("SELECT count(*) FROM pg_class")
+        changing = pool.submit(apply, THERE)
+        database.execute("SELECT pg_cancel_backend(%s)", [blocked(empty_database_url)])
+        assert isinstance(changing.exception(timeout=30), QueryCanceled)
+    left = "SELECT count(*) FROM pg_indexes WHERE indexdef LIKE 'CREATE UNIQUE INDEX pgmodern%'"
+    assert database.execute(left).fetchone() == (0,)
+    apply(THERE)
+    assert columns(database)["plays"] == "bigint"
 
 
 def test_a_time_is_converted_alike_whoever_writes(

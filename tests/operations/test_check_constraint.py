@@ -89,6 +89,20 @@ def test_one_that_is_there_but_not_valid_is_validated(
     assert (same, valid) == (oid, True)
 
 
+def test_an_owner_needs_temporary_tables_only_where_one_is_there(
+    database: psycopg.Connection, owner: str, apply: Apply
+) -> None:
+    def step(op: Any) -> None:
+        op.execute(f"SET ROLE {owner}")
+        add()(op)
+
+    apply(step)
+    before = constraints(database)
+    with pytest.raises(MigrationError, match="GRANT TEMPORARY ON DATABASE"):
+        apply(step)
+    assert constraints(database) == before
+
+
 @pytest.mark.parametrize(
     ("definition", "shown"),
     [

@@ -1,12 +1,14 @@
 """What PostgreSQL has as an index, and what it would make of a declared one."""
 
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Index, text
+from sqlalchemy import Connection, Index, quoted_name, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex
 
+from pgmodern.errors import MigrationError
 from pgmodern.locks import driver, transaction
 
 _DEFINITION = text("""
@@ -21,6 +23,11 @@ _DEFINITION = text("""
                  FROM unnest(index.indclass) WITH ORDINALITY AS used (opclass, number)
                  JOIN pg_catalog.pg_opclass AS opclass ON opclass.oid = used.opclass
                  ORDER BY number) AS opclasses,
+           ARRAY(SELECT array_to_string(ARRAY(SELECT unnest(attoptions) AS option ORDER BY option),
+                                        ', ')
+                 FROM pg_catalog.pg_attribute
+                 WHERE attrelid = index.indexrelid AND attnum BETWEEN 1 AND index.indnkeyatts
+                 ORDER BY attnum) AS opclass_parameters,
            index.indoption::text AS options,
            index.indcollation::text AS collations,
            ARRAY(SELECT unnest(class.reloptions) AS option ORDER BY option) AS parameters,
@@ -45,6 +52,7 @@ class Definition:
     key_columns: int
     columns: list[str]
     opclasses: list[str]
+    opclass_parameters: list[str]
     options: str
     collations: str
     parameters: list[str]
@@ -61,30 +69,73 @@ def existing(connection: Connection, name: str, schema: str | None = None) -> De
     return Definition(**values)
 
 
+_PLACE = text("""
+    SELECT CASE WHEN has_database_privilege(current_database(), 'TEMPORARY') THEN 'pg_temp'
+                WHEN has_schema_privilege(relnamespace, 'CREATE') THEN nspname END
+    FROM pg_catalog.pg_class AS class
+    JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = relnamespace
+    WHERE class.oid = to_regclass(:name)
+""")
+
+
 def declared(connection: Connection, index: Index) -> Definition:
     """Return the definition that PostgreSQL would give the index, were it built now.
 
-    It is built on an empty temporary copy of the table and rolled back: only the server knows how
-    it deparses an expression. Locks the table no more than reading it does.
+    It is built on an empty copy of the table and rolled back: only the server knows how it
+    deparses an expression. The copy is a temporary table or, for a role that may make none, one
+    beside the original. Locks the table no more than reading it does. Raises MigrationError when
+    the role may make neither.
     """
-    table, name = index.table, index.name
+    table = index.table
     assert table is not None
-    assert name is not None
-    copy = f"CREATE TEMPORARY TABLE {quoted(table.name)} (LIKE {quoted(table.name, table.schema)})"
-    options = index.dialect_options["postgresql"]
-    concurrently, options["concurrently"] = options["concurrently"], False
-    try:
-        with transaction(connection, roll_back=True):
-            driver(connection).execute(copy.encode())
-            connection.execute(
-                CreateIndex(index),
-                execution_options={"schema_translate_map": {table.schema: "pg_temp"}},
-            )
-            definition = existing(connection, name, "pg_temp")
-    finally:
-        options["concurrently"] = concurrently
+    original = quoted(table.name, table.schema)
+    twin = _twin(index, _place(connection, original))
+    assert twin.table is not None
+    name = quoted(twin.table.name, twin.table.schema)
+    with transaction(connection, roll_back=True):
+        driver(connection).execute(f"CREATE TABLE {name} (LIKE {original})".encode())
+        connection.execute(CreateIndex(twin))
+        definition = existing(connection, str(twin.name), twin.table.schema)
     assert definition is not None
-    return definition
+    return replace(definition, table_name=table.name)
+
+
+def _place(connection: Connection, table: str) -> str:
+    """Return the schema in which this role may make a copy of the table."""
+    row = connection.execute(_PLACE, {"name": table}).one_or_none()
+    if row is not None and row[0] is None:
+        raise MigrationError(
+            f"This role may make neither a temporary table nor one beside {table}, on which the "
+            "server could show how it reads what is declared.",
+            "GRANT it TEMPORARY on the database; or CREATE on the schema, which building an index "
+            "needs anyway.",
+        )
+    return "pg_temp" if row is None else str(row[0])
+
+
+def require_temporary(connection: Connection) -> None:
+    """Raise MigrationError when the role may make no temporary table in this database."""
+    query = b"SELECT has_database_privilege(current_database(), 'TEMPORARY'), current_database()"
+    row = driver(connection).execute(query).fetchone()
+    if row is not None and not row[0]:
+        raise MigrationError(
+            f"This role may make no temporary table in {row[1]}, on which the server could show "
+            "how it reads what is declared.",
+            f"Nothing was done. GRANT TEMPORARY ON DATABASE {quoted(str(row[1]))} to the role.",
+        )
+
+
+def _twin(index: Index, schema: str) -> Index:
+    """Return the index of a copy of its table; what is declared stays as it is."""
+    twin, table, options = copy(index), copy(index.table), index.dialect_options["postgresql"]
+    assert table is not None
+    twin.table, table.schema = table, quoted_name(schema, None)
+    if schema != "pg_temp":  # where it would be in the way of its original
+        table.name = quoted_name("pgmodern_copy", None)
+        twin.name = quoted_name("pgmodern_index", None)
+    plain = {**options, "concurrently": False, "tablespace": None}
+    twin.dialect_options = {"postgresql": plain}
+    return twin
 
 
 def differences(connection: Connection, index: Index) -> list[str]:

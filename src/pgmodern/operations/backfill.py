@@ -7,11 +7,12 @@ from dataclasses import asdict
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, Operations
+from sqlalchemy import Connection
 
 from pgmodern import backfill
 from pgmodern.backfill import Backfill
 from pgmodern.locks import bounds
-from pgmodern.operations.literal import execute
+from pgmodern.operations.literal import run_or_write
 from pgmodern.operations.rendering import call
 from pgmodern.throttle import Throttle
 
@@ -50,14 +51,12 @@ class BackfillOnline(MigrateOperation):
 
 def run_online(operations: Operations, operation: BackfillOnline) -> None:
     """Run the backfill, or write the block that does."""
-    context = operations.migration_context
-    with context.autocommit_block():
-        if context.as_sql:
-            execute(operations, backfill.offline(operation.backfill))
-        else:
-            connection = operations.get_bind()
-            keep = bounds(connection).stamps
-            backfill.run(connection, operation.backfill, throttle=operation.throttle, keep=keep)
+
+    def run(connection: Connection) -> None:
+        keep = bounds(connection).stamps
+        backfill.run(connection, operation.backfill, throttle=operation.throttle, keep=keep)
+
+    run_or_write(operations, run, [backfill.offline(operation.backfill)])
 
 
 def _render(context: AutogenContext, operation: BackfillOnline) -> str:

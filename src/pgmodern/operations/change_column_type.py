@@ -17,9 +17,9 @@ from sqlalchemy.types import TypeEngine
 
 from pgmodern import backfill
 from pgmodern.errors import MigrationError
-from pgmodern.indexes.catalogue import quoted
+from pgmodern.indexes.catalogue import quoted, require_temporary
 from pgmodern.locks import bounds, driver, execute_briefly, patience, patiently, transaction
-from pgmodern.operations.literal import execute, string
+from pgmodern.operations.literal import execute, run_or_write, string
 from pgmodern.operations.rendering import call
 from pgmodern.operations.replaced_column import (
     NAMED,
@@ -143,15 +143,12 @@ class DropReplacedColumn(MigrateOperation):
 
 
 def _change(operations: Operations, operation: ChangeColumnTypeOnline) -> None:
-    context = operations.migration_context
-    with context.autocommit_block():
-        if context.as_sql:
-            context.impl.static_output(script(operation.change))
-        else:
-            _run(operations.get_bind(), operation.change)
+    change = operation.change
+    run_or_write(operations, lambda connection: _run(connection, change), [script(change)])
 
 
 def _run(connection: Connection, change: ColumnChange) -> None:
+    require_temporary(connection)
     driver(connection).execute(";".join(change.functions).encode())
     _refuse(connection, change)
     state = _rows(connection, "SELECT direction, shadow, target FROM pg_temp.pgmodern_state()")[0]
@@ -166,8 +163,9 @@ def _run(connection: Connection, change: ColumnChange) -> None:
     try:
         _build(connection, change)
         _swap(connection, change, shadow, target)
-    except MigrationError:
-        _withdraw(connection)
+    except (MigrationError, psycopg.Error):
+        if not driver(connection).closed:
+            _withdraw(connection)
         raise
 
 
@@ -188,7 +186,7 @@ def _swap(connection: Connection, change: ColumnChange, shadow: str, target: str
 def _withdraw(connection: Connection) -> None:
     """Drop what would refuse writes for the new column's sake; one try, an error is under way."""
     once = replace(bounds(connection).policy, deadline=0)
-    with suppress(MigrationError):
+    with suppress(MigrationError, psycopg.Error):
         for (statement,) in _rows(connection, "SELECT pg_temp.pgmodern_withdrawn()"):
             execute_briefly(connection, statement, policy=once)
 

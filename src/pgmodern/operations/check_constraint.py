@@ -13,7 +13,7 @@ from pgmodern.operations.constraint import (
     add,
     script,
 )
-from pgmodern.operations.literal import execute, string
+from pgmodern.operations.literal import run_or_write, string
 from pgmodern.operations.rendering import call
 
 
@@ -69,16 +69,15 @@ def check(constraint_name: str, table_name: str, condition: str, schema: str | N
 
 
 def _add(operations: Operations, operation: AddCheckConstraintOnline) -> None:
-    context = operations.migration_context
     table = quoted(operation.table_name, operation.schema)
     constraint = check(
         operation.constraint_name, operation.table_name, operation.condition, operation.schema
     )
-    with context.autocommit_block():
-        if context.as_sql:
-            execute(operations, script(f"SELECT {string(table)}::regclass", constraint))
-        else:
-            add(operations.get_bind(), table, constraint)
+    run_or_write(
+        operations,
+        lambda connection: add(connection, table, constraint),
+        [script(f"SELECT {string(table)}::regclass", constraint)],
+    )
 
 
 def _render(context: AutogenContext, operation: AddCheckConstraintOnline) -> str:

@@ -12,9 +12,9 @@ from psycopg.errors import IntegrityError
 from sqlalchemy import Connection
 
 from pgmodern.errors import MigrationError
-from pgmodern.indexes.catalogue import quoted
+from pgmodern.indexes.catalogue import quoted, require_temporary
 from pgmodern.locks import bounded, driver, execute_briefly, patiently, transaction
-from pgmodern.operations.literal import execute, string
+from pgmodern.operations.literal import run_or_write, string
 from pgmodern.operations.rendering import call
 
 _NAMED_ROWS = 5
@@ -134,6 +134,7 @@ def _declared(connection: Connection, table: str, constraint: Constraint) -> str
         with transaction(connection, roll_back=True), driver(connection).cursor() as cursor:
             cursor.execute(bounded(timeout).encode())
             if constraint.preparation:
+                require_temporary(connection)
                 cursor.execute(constraint.preparation.encode())
             row = cursor.execute(f"SELECT {constraint.declared}".encode()).fetchone()
             assert row is not None
@@ -228,17 +229,15 @@ $constraint$"""
 
 
 def _drop(operations: Operations, operation: DropConstraintOnline) -> None:
-    context = operations.migration_context
     clause = f"DROP CONSTRAINT IF EXISTS {quoted(operation.constraint_name)}"
-    with context.autocommit_block():
-        if context.as_sql:
-            execute(operations, _drop_script(operation.tables(), clause))
-            return
-        connection = operations.get_bind()
+
+    def run(connection: Connection) -> None:
         tables = driver(connection).execute(operation.tables().encode()).fetchall()
         if tables:
             # ACCESS EXCLUSIVE
             execute_briefly(connection, *(f"ALTER TABLE {table} {clause}" for (table,) in tables))
+
+    run_or_write(operations, run, [_drop_script(operation.tables(), clause)])
 
 
 def _drop_script(tables: str, clause: str) -> str:

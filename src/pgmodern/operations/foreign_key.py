@@ -19,7 +19,7 @@ from pgmodern.operations.constraint import (
     is_there,
     script,
 )
-from pgmodern.operations.literal import execute, string
+from pgmodern.operations.literal import run_or_write, string
 from pgmodern.operations.rendering import call
 
 
@@ -188,19 +188,18 @@ def _exists(source: str, name: str) -> str:
 
 
 def _add(operations: Operations, operation: AddForeignKeyOnline) -> None:
-    context = operations.migration_context
     source, constraint = operation.key.source, operation.key.constraint()
     tables, exists = _tables(source, constraint.name), _exists(source, constraint.name)
     # Partitions that have it, valid, are not scanned again.
     whole = f"ALTER TABLE {source} {constraint.clause}"
-    with context.autocommit_block():
-        if context.as_sql:
-            execute(operations, script(tables, constraint))
-            execute(
-                operations, f"DO $whole$ BEGIN IF NOT {exists} THEN {whole}; END IF; END $whole$"
-            )
-        else:
-            _run(operations.get_bind(), constraint, tables, exists, whole)
+    run_or_write(
+        operations,
+        lambda connection: _run(connection, constraint, tables, exists, whole),
+        [
+            script(tables, constraint),
+            f"DO $whole$ BEGIN IF NOT {exists} THEN {whole}; END IF; END $whole$",
+        ],
+    )
 
 
 def _run(

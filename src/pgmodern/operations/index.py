@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from copy import copy
+from dataclasses import replace
 from typing import Any
 
+import psycopg
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.autogenerate.render import render_op
@@ -14,18 +17,21 @@ from alembic.operations import MigrateOperation, Operations
 from alembic.operations.ops import CreateIndexOp
 from alembic.runtime.migration import MigrationContext
 from psycopg.errors import DependentObjectsStillExist, UniqueViolation
-from sqlalchemy import Column, Connection, Index, TextClause, text
+from sqlalchemy import Column, Connection, Dialect, Index, Table, TextClause, text
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex
 
 from pgmodern.errors import MigrationError
 from pgmodern.indexes import catalogue
 from pgmodern.indexes.catalogue import Definition, quoted
-from pgmodern.locks import driver, execute_briefly, patience, patiently, transaction
-from pgmodern.operations.literal import execute, patiently_offline, string
+from pgmodern.locks import bounds, driver, execute_briefly, patience, patiently, transaction
+from pgmodern.operations.literal import patiently_offline, run_or_write, string
 from pgmodern.operations.names import derived
 from pgmodern.operations.rendering import call
+from pgmodern.operations.successor import passed_on, tablespace
 
+_DIALECT: Dialect = PGDialect_psycopg(paramstyle="named")  # type: ignore[no-untyped-call]
 _INSTANT, _COMMIT_TRIES = 0.02, 100
 
 
@@ -140,28 +146,20 @@ def _concurrent(
 def create(operations: Operations, operation: CreateIndexOnline | ReplaceIndexOnline) -> None:
     """Have the index as it is declared, outside a transaction."""
     context = operations.migration_context
-    name = str(operation.index.index_name)
-    wanted = operation.index if context.as_sql else _resolved(operations, operation.index)
 
-    def named(other: str) -> Index:
-        return _to_index(wanted, other, context)
+    def run(connection: Connection) -> None:
+        _have(connection, *_with_spare(_resolved(connection, operation.index), context))
 
-    with context.autocommit_block():
-        if not context.as_sql:
-            connection = operations.get_bind()
-            patiently(connection, f"the index {name}", lambda _: _ensure(connection, name, named))
-        elif isinstance(operation, ReplaceIndexOnline):
-            _write_replacement(operations, named(name), named(_spare(name)))
-        else:
-            _write_build(operations, named(name))
+    replaces = isinstance(operation, ReplaceIndexOnline)
+    script = _replacement_script if replaces else _build_script
+    run_or_write(operations, run, script(*_with_spare(operation.index, context)))
 
 
-def _resolved(operations: Operations, index: CreateIndexOp) -> CreateIndexOp:
+def _resolved(connection: Connection, index: CreateIndexOp) -> CreateIndexOp:
     """Name the schema that the search path finds the table in, as its indexes are there too."""
     if index.schema is None:
         index = copy(index)
-        table = {"table": quoted(index.table_name)}
-        index.schema = operations.get_bind().scalar(text(_SCHEMA), table)
+        index.schema = connection.scalar(text(_SCHEMA), {"table": quoted(index.table_name)})
     return index
 
 
@@ -170,6 +168,12 @@ _SCHEMA = """
     JOIN pg_catalog.pg_namespace AS n ON n.oid = relnamespace
     WHERE class.oid = to_regclass(:table)
 """
+
+
+def _with_spare(operation: CreateIndexOp, context: MigrationContext) -> tuple[Index, Index]:
+    """Return the index, and the same under the name that a successor is built under."""
+    name = str(operation.index_name)
+    return _to_index(operation, name, context), _to_index(operation, derived(name, "new"), context)
 
 
 def _to_index(operation: CreateIndexOp, name: str, context: MigrationContext) -> Index:
@@ -184,9 +188,53 @@ def _to_index(operation: CreateIndexOp, name: str, context: MigrationContext) ->
     return index
 
 
-def _ensure(connection: Connection, name: str, named: Callable[[str], Index]) -> None:
+def _have(connection: Connection, index: Index, spare: Index) -> None:
+    """Leave the index valid and as it is declared; an error names what is left of a try."""
+    session = driver(connection)
+    try:
+        patiently(
+            connection, f"the index {index.name}", lambda _: _ensure(connection, index, spare)
+        )
+    except (MigrationError, DBAPIError, psycopg.Error) as error:
+        left = [] if session.closed else _left_after_error(connection, index, spare)
+        if not left:
+            raise
+        cause, cure = _said(error)
+        raise MigrationError(
+            cause,
+            f"{cure} {' and '.join(left)} stayed: the next run takes up what is valid and drops "
+            "what is not, `op.drop_index_online` drops both.",
+        ) from error
+
+
+def _said(error: MigrationError | DBAPIError | psycopg.Error) -> tuple[str, str]:
+    if isinstance(error, MigrationError):
+        return error.cause, error.cure
+    return str(error.orig if isinstance(error, DBAPIError) else error), "Run again."
+
+
+def _left_after_error(connection: Connection, index: Index, spare: Index) -> list[str]:
+    """Drop what an error left that serves no query; return the names of what stays.
+
+    One try, an error is under way. A valid successor stays: the next run has no need to build it.
+    """
+    once = replace(bounds(connection).policy, deadline=0)
+    for each in (index, spare):
+        there = _existing(connection, each)
+        if there is not None and there.table_name == _table(each).name and not there.is_valid:
+            with suppress(MigrationError):
+                # ACCESS EXCLUSIVE, for an instant; not had while another session builds it
+                execute_briefly(connection, f"DROP INDEX {_qualified(each)}", policy=once)
+    found = (index, _existing(connection, index)), (spare, _existing(connection, spare))
+    return [
+        str(each.name)
+        for each, there in found
+        if there is not None and (each is spare or not there.is_valid)
+    ]
+
+
+def _ensure(connection: Connection, index: Index, spare: Index) -> None:
     """Leave the index valid and as it is declared, whatever there is of that name."""
-    index, spare = named(name), named(_spare(name))
     wanted = catalogue.declared(connection, index)
     there, successor = _settled(connection, index), _settled(connection, spare)
     if there is not None and not there.is_valid:
@@ -198,12 +246,36 @@ def _ensure(connection: Connection, name: str, named: Callable[[str], Index]) ->
         _build(connection, index)
     else:
         if there is not None:
-            _require_droppable(connection, index)
+            _require_droppable(connection, index, spare)
         if successor != wanted:
             _drop(connection, spare)
-            _build(connection, spare)
-        _drop(connection, index)
-        execute_briefly(connection, _rename(spare, name))
+            _build(connection, _beside(connection, spare, index))
+        _replace(connection, index, spare)
+
+
+def _beside(connection: Connection, spare: Index, index: Index) -> Index:
+    """Return the successor in the old index's tablespace, unless it names one of its own."""
+    options = spare.dialect_options["postgresql"]
+    if options["tablespace"] is None:
+        row = driver(connection).execute(tablespace(_oid(index)).encode()).fetchone()
+        options["tablespace"] = row and row[0]
+    return spare
+
+
+def _replace(connection: Connection, index: Index, spare: Index) -> None:
+    rows = driver(connection).execute(_passed_on(index, spare).encode()).fetchall()
+    if rows:
+        execute_briefly(connection, *(str(statement) for (statement,) in rows))
+    _drop(connection, index)
+    execute_briefly(connection, _rename(spare, str(index.name)))
+
+
+def _passed_on(index: Index, spare: Index) -> str:
+    same = (
+        "pg_get_indexdef(ours.attrelid, ours.attnum, true) = "
+        "pg_get_indexdef(theirs.attrelid, theirs.attnum, true)"
+    )
+    return passed_on(_oid(index), _oid(spare), same)
 
 
 _NEEDED = """
@@ -212,15 +284,15 @@ _NEEDED = """
                 THEN 'a part of a partitioned index'
                 ELSE (SELECT 'needed by the constraint ' || conname
                       FROM pg_catalog.pg_constraint WHERE conindid = index.indexrelid LIMIT 1) END
-    FROM pg_catalog.pg_index AS index WHERE index.indexrelid = to_regclass({name})
+    FROM pg_catalog.pg_index AS index WHERE index.indexrelid = {index}
 """
 
 
-def _require_droppable(connection: Connection, index: Index) -> None:
+def _require_droppable(connection: Connection, index: Index, spare: Index) -> None:
     """Raise MigrationError when the old index could not go once its successor is there."""
-    name = _qualified(index)
-    row = driver(connection).execute(_NEEDED.format(name=string(name)).encode()).fetchone()
+    row = driver(connection).execute(_NEEDED.format(index=_oid(index)).encode()).fetchone()
     if row is not None and row[0] is not None:
+        _drop(connection, spare)  # of an earlier run, before that was so
         raise MigrationError(
             f"The index {index.name} cannot be replaced: it is {row[0]}.",
             "Change that first, or give the new index another name.",
@@ -229,9 +301,8 @@ def _require_droppable(connection: Connection, index: Index) -> None:
 
 def _settled(connection: Connection, index: Index) -> Definition | None:
     """Return what is there of an index's name, once no other session is building it."""
-    assert index.table is not None
-    name, table = str(index.name), index.table
-    there = catalogue.existing(connection, name, table.schema)
+    name, table = str(index.name), _table(index)
+    there = _existing(connection, index)
     if there is None or (there.is_valid and there.table_name == table.name):
         return there
     if there.table_name != table.name:
@@ -247,7 +318,7 @@ def _settled(connection: Connection, index: Index) -> Definition | None:
         driver(connection).execute(lock.encode())
     had_to_wait = time.monotonic() - started > _INSTANT
     for _ in range(_COMMIT_TRIES if had_to_wait else 1):
-        there = catalogue.existing(connection, name, table.schema)
+        there = _existing(connection, index)
         if there is None or there.is_valid:
             break
         time.sleep(_INSTANT)  # the builder lets go of the lock just before it commits
@@ -268,9 +339,12 @@ def _build(connection: Connection, index: Index) -> None:
         ) from error
 
 
+def _existing(connection: Connection, index: Index) -> Definition | None:
+    return catalogue.existing(connection, str(index.name), _table(index).schema)
+
+
 def _drop(connection: Connection, index: Index) -> None:
-    assert index.table is not None
-    drop_concurrently(connection, str(index.name), index.table.schema)
+    drop_concurrently(connection, str(index.name), _table(index).schema)
 
 
 def drop_concurrently(connection: Connection, name: str, schema: str | None = None) -> None:
@@ -284,71 +358,85 @@ def drop_concurrently(connection: Connection, name: str, schema: str | None = No
         ) from error
 
 
-def _spare(name: str) -> str:
-    """The name under which a successor is built."""
-    return derived(name, "new")
-
-
 def _rename(index: Index, name: str) -> str:
     # SHARE UPDATE EXCLUSIVE on the index, for an instant
     return f"ALTER INDEX {_qualified(index)} RENAME TO {quoted(name)}"
 
 
+def _table(index: Index) -> Table:
+    assert index.table is not None
+    return index.table
+
+
 def _qualified(index: Index) -> str:
-    assert index.table is not None
-    return quoted(str(index.name), index.table.schema)
+    return quoted(str(index.name), _table(index).schema)
 
 
-def _write_build(operations: Operations, index: Index) -> None:
-    execute(operations, _drop_invalid(index))
-    with patiently_offline(operations):
-        operations.execute(CreateIndex(index, if_not_exists=True))
-    execute(operations, _check_valid(index))
+def _oid(index: Index) -> str:
+    return f"to_regclass({string(_qualified(index))})"
 
 
-def _write_replacement(operations: Operations, index: Index, spare: Index) -> None:
-    assert index.table is not None
-    _write_build(operations, spare)
-    with patiently_offline(operations):
-        execute(operations, drop_sql(str(index.name), index.table.schema))
-    execute(operations, _rename(spare, str(index.name)))
+def _build_script(index: Index, _spare: Index | None = None) -> Iterator[str]:
+    yield _drop_invalid(index)
+    yield from patiently_offline(
+        str(CreateIndex(index, if_not_exists=True).compile(dialect=_DIALECT))
+    )
+    yield _check_valid(index)
+
+
+def _replacement_script(index: Index, spare: Index) -> Iterator[str]:
+    # CREATE INDEX names no tablespace that is not known yet; a default it takes.
+    yield (
+        f"DO $space$ BEGIN PERFORM set_config('default_tablespace', ({tablespace(_oid(index))}), "
+        "false); END $space$"
+    )
+    yield from _build_script(spare)
+    yield "RESET default_tablespace"
+    yield f"""DO $passed$
+DECLARE
+    statement text;
+BEGIN
+    FOR statement IN {_passed_on(index, spare)} LOOP
+        EXECUTE statement;
+    END LOOP;
+END
+$passed$"""
+    yield from patiently_offline(drop_sql(str(index.name), _table(index).schema))
+    yield _rename(spare, str(index.name))
 
 
 def _drop_invalid(index: Index) -> str:
     """An invalid index is not CREATE INDEX IF NOT EXISTS's to mend."""
-    name = _qualified(index)
     return f"""DO $invalid$
 BEGIN
-    IF NOT (SELECT indisvalid FROM pg_catalog.pg_index
-            WHERE indexrelid = to_regclass({string(name)})) THEN
-        DROP INDEX {name};  -- ACCESS EXCLUSIVE, for an instant
+    IF NOT (SELECT indisvalid FROM pg_catalog.pg_index WHERE indexrelid = {_oid(index)}) THEN
+        DROP INDEX {_qualified(index)};  -- ACCESS EXCLUSIVE, for an instant
     END IF;
 END
 $invalid$"""
 
 
 def _check_valid(index: Index) -> str:
-    name = string(_qualified(index))
     return f"""DO $valid$
 BEGIN
-    IF NOT (SELECT indisvalid FROM pg_catalog.pg_index WHERE indexrelid = to_regclass({name})) THEN
-        RAISE EXCEPTION 'index % is invalid: drop it and run this again', {name};
+    IF NOT (SELECT indisvalid FROM pg_catalog.pg_index WHERE indexrelid = {_oid(index)}) THEN
+        RAISE EXCEPTION 'index % is invalid: drop it and run this again',
+            {string(_qualified(index))};
     END IF;
 END
 $valid$"""
 
 
 def drop(operations: Operations, operation: DropIndexOnline) -> None:
-    """Drop the index outside a transaction."""
-    context = operations.migration_context
-    with context.autocommit_block():
-        if context.as_sql:
-            with patiently_offline(operations):
-                execute(operations, drop_sql(operation.index_name, operation.schema))
-            return
-        connection = operations.get_bind()
-        for name in (operation.index_name, _spare(operation.index_name)):
-            drop_concurrently(connection, name, operation.schema)
+    """Drop the index outside a transaction, and first what an unfinished replacement left."""
+    names, schema = (derived(operation.index_name, "new"), operation.index_name), operation.schema
+
+    def run(connection: Connection) -> None:
+        for name in names:
+            drop_concurrently(connection, name, schema)
+
+    script = (line for name in names for line in patiently_offline(drop_sql(name, schema)))
+    run_or_write(operations, run, script)
 
 
 def drop_sql(name: str, schema: str | None = None) -> str:

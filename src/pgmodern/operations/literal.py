@@ -1,10 +1,9 @@
 """SQL as it is written, online and offline."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 
 from alembic.operations import Operations
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from pgmodern.locks import LockPolicy, milliseconds
 
@@ -14,16 +13,30 @@ def execute(operations: Operations, sql: str) -> None:
     operations.execute(text(sql.replace(":", r"\:")))
 
 
-@contextmanager
-def patiently_offline(operations: Operations) -> Iterator[None]:
-    """Write around a concurrent build or drop that it may wait for older transactions.
+def run_or_write(
+    operations: Operations, run: Callable[[Connection], object], script: Iterable[str]
+) -> None:
+    """Outside a transaction, run what an operation does or, offline, write the script of it."""
+    context = operations.migration_context
+    with context.autocommit_block():
+        if not context.as_sql:
+            run(operations.get_bind())
+            return
+        for statement in script:
+            execute(operations, statement)
+
+
+def patiently_offline(statement: str) -> tuple[str, str, str]:
+    """Return the script of a concurrent build or drop, which may wait for older transactions.
 
     The rest of a script waits a second for a lock (see `environment`).
     """
     policy = LockPolicy()
-    execute(operations, f"SET lock_timeout = '{milliseconds(policy.build)}'")
-    yield
-    execute(operations, f"SET lock_timeout = '{milliseconds(policy.timeout)}'")
+    return (
+        f"SET lock_timeout = '{milliseconds(policy.build)}'",
+        statement,
+        f"SET lock_timeout = '{milliseconds(policy.timeout)}'",
+    )
 
 
 def string(value: str) -> str:

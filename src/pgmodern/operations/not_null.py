@@ -14,7 +14,7 @@ from pgmodern.indexes.catalogue import quoted
 from pgmodern.locks import driver, execute_briefly
 from pgmodern.operations.check_constraint import check
 from pgmodern.operations.constraint import Constraint, add, is_there, script, validate
-from pgmodern.operations.literal import execute, string
+from pgmodern.operations.literal import run_or_write, string
 from pgmodern.operations.names import derived
 from pgmodern.operations.rendering import call
 
@@ -111,13 +111,11 @@ _UNVALIDATED = (
 
 
 def _set(operations: Operations, operation: SetNotNullOnline) -> None:
-    context = operations.migration_context
-    with context.autocommit_block():
-        if context.as_sql:
-            for statement in _script(operation):
-                execute(operations, statement)
-        else:
-            _set_online(operations.get_bind(), operation)
+    run_or_write(
+        operations,
+        lambda connection: _set_online(connection, operation),
+        _script(operation),
+    )
 
 
 def _set_online(connection: Connection, operation: SetNotNullOnline) -> None:
@@ -161,19 +159,18 @@ def _script(operation: SetNotNullOnline) -> tuple[str, ...]:
 
 
 def _drop(operations: Operations, operation: DropNotNullOnline) -> None:
-    context = operations.migration_context
     # ACCESS EXCLUSIVE
     statement = (
         f"ALTER TABLE {operation.table} ALTER COLUMN {operation.column} DROP NOT NULL, "
         f"DROP CONSTRAINT IF EXISTS {quoted(operation.check.name)}"
     )
-    with context.autocommit_block():
-        if context.as_sql:
-            execute(operations, statement)
-            return
-        is_set, _, left_over = _state(operations.get_bind(), operation)
+
+    def run(connection: Connection) -> None:
+        is_set, _, left_over = _state(connection, operation)
         if is_set or left_over:
-            execute_briefly(operations.get_bind(), statement)
+            execute_briefly(connection, statement)
+
+    run_or_write(operations, run, [statement])
 
 
 def _render_set(context: AutogenContext, operation: SetNotNullOnline) -> str:

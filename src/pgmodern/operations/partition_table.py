@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pgmodern.errors import MigrationError
 from pgmodern.locks import LockPolicy, bounds, driver, patiently, transaction
-from pgmodern.operations.literal import execute
+from pgmodern.operations.literal import execute, run_or_write
 from pgmodern.operations.partitions import Table
 from pgmodern.operations.rendering import call
 
@@ -162,24 +162,27 @@ def _run_block(
         patiently(connection, what, attempt, policy)
 
 
-def _run(operations: Operations, what: str, *blocks: Block) -> None:
-    if operations.migration_context.as_sql:
-        for block in blocks:
-            execute(operations, block(LockPolicy().timeout))
-        return
+def _run(connection: Connection, what: str, *blocks: Block) -> None:
     for block in blocks:
-        _run_block(operations.get_bind(), what, block)
+        _run_block(connection, what, block)
+
+
+def _script(*blocks: Block) -> Iterator[str]:
+    return (block(LockPolicy().timeout) for block in blocks)
 
 
 def _partition(operations: Operations, operation: PartitionTableOnline) -> None:
-    table, context = operation.table, operations.migration_context
-    what = f"partitioning {table.name}"
-    with context.autocommit_block():
+    table = operation.table
+    blocks = table.refuse, table.announce, table.validate, table.swap
+
+    def run(connection: Connection) -> None:
         try:
-            _run(operations, what, table.refuse, table.announce, table.validate, table.swap)
+            _run(connection, f"partitioning {table.name}", *blocks)
         except (MigrationError, psycopg.Error):
-            _forget(operations.get_bind(), table)
+            _forget(connection, table)
             raise
+
+    run_or_write(operations, run, _script(*blocks))
 
 
 def _forget(connection: Connection, table: Table) -> None:
@@ -194,8 +197,8 @@ def _forget(connection: Connection, table: Table) -> None:
 
 
 def _unpartition(operations: Operations, operation: UnpartitionTableOnline) -> None:
-    with operations.migration_context.autocommit_block():
-        _run(operations, f"making {operation.table.name} one table", operation.table.take_back)
+    what, block = f"making {operation.table.name} one table", operation.table.take_back
+    run_or_write(operations, lambda connection: _run(connection, what, block), _script(block))
 
 
 def _add(operations: Operations, operation: AddPartitions) -> None:

@@ -8,7 +8,7 @@ from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, Operations
 from alembic.operations.ops import CreateIndexOp
-from sqlalchemy import Dialect, column, table
+from sqlalchemy import Connection, Dialect, column, table
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from pgmodern.backfill import Backfill, forget
@@ -17,7 +17,7 @@ from pgmodern.indexes.fulltext import SIMPLE_UNACCENT, Weight, document
 from pgmodern.locks import execute_briefly
 from pgmodern.operations.backfill import BackfillOnline, run_online
 from pgmodern.operations.index import CreateIndexOnline, create
-from pgmodern.operations.literal import execute
+from pgmodern.operations.literal import run_or_write
 from pgmodern.operations.names import derived, fitting
 from pgmodern.operations.rendering import call
 
@@ -188,29 +188,23 @@ def _trigger_name(table_name: str, column_name: str) -> str:
     return derived(f"{table_name}_{column_name}", "", table_name, column_name)
 
 
-def _run(operations: Operations, definitions: tuple[str, ...]) -> None:
-    context = operations.migration_context
-    with context.autocommit_block():
-        if context.as_sql:
-            for statement in definitions:
-                execute(operations, statement)
-        else:
-            execute_briefly(operations.get_bind(), *definitions)
-
-
 def _add(operations: Operations, operation: AddSearchVectorOnline) -> None:
-    _run(operations, operation.definitions())
+    definitions = operation.definitions()
+    run_or_write(
+        operations, lambda connection: execute_briefly(connection, *definitions), definitions
+    )
     run_online(operations, BackfillOnline(operation.backfill()))
     create(operations, operation.index)
 
 
 def _drop(operations: Operations, operation: DropSearchVectorOnline) -> None:
-    _run(operations, operation.definitions())
-    context = operations.migration_context
-    if not context.as_sql:
-        with context.autocommit_block():
-            names = operation.table_name, operation.column_name, operation.schema
-            forget(operations.get_bind(), _backfill_name(*names))
+    names = operation.table_name, operation.column_name, operation.schema
+
+    def run(connection: Connection) -> None:
+        execute_briefly(connection, *operation.definitions())
+        forget(connection, _backfill_name(*names))
+
+    run_or_write(operations, run, operation.definitions())
 
 
 def _render_add(context: AutogenContext, operation: AddSearchVectorOnline) -> str:

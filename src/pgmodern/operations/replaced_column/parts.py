@@ -5,6 +5,8 @@ more than ACCESS SHARE on the table: only the server knows how it writes an expr
 is asked on an empty temporary copy.
 """
 
+from pgmodern.operations.successor import tablespace
+
 _TYPE = """
 CREATE OR REPLACE FUNCTION pg_temp.pgmodern_type(declared text) RETURNS text
 LANGUAGE plpgsql AS $pgmodern$
@@ -100,18 +102,24 @@ CREATE OR REPLACE FUNCTION pg_temp.pgmodern_made(what text) RETURNS text LANGUAG
 $pgmodern$
 """
 
-_REST = """
-CREATE OR REPLACE FUNCTION pg_temp.pgmodern_rest(index oid) RETURNS text
+# What follows the table's name in a definition; no definition tells the tablespace.
+_REST = f"""
+CREATE OR REPLACE FUNCTION pg_temp.pgmodern_rest(index oid, original oid) RETURNS text
 LANGUAGE sql AS $pgmodern$
-    SELECT substr(pg_get_indexdef(i.indexrelid), 1 + length(format('CREATE %sINDEX %I ON %I.%I ',
-        CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END, c.relname,
-        CASE WHEN r.relnamespace = pg_my_temp_schema() THEN 'pg_temp' ELSE n.nspname END,
-        r.relname)))
-    FROM pg_catalog.pg_index AS i
-    JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
-    JOIN pg_catalog.pg_class AS r ON r.oid = i.indrelid
-    JOIN pg_catalog.pg_namespace AS n ON n.oid = r.relnamespace
-    WHERE i.indexrelid = index
+    SELECT left(rest, length(rest) - length(predicate))
+        || format(' TABLESPACE %I', ({tablespace("original")})) || predicate
+    FROM (
+        SELECT coalesce(' WHERE ' || pg_get_expr(i.indpred, i.indrelid), '') AS predicate,
+            substr(pg_get_indexdef(i.indexrelid), 1 + length(format('CREATE %sINDEX %I ON %I.%I ',
+                CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END, c.relname,
+                CASE WHEN r.relnamespace = pg_my_temp_schema() THEN 'pg_temp' ELSE n.nspname END,
+                r.relname))) AS rest
+        FROM pg_catalog.pg_index AS i
+        JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+        JOIN pg_catalog.pg_class AS r ON r.oid = i.indrelid
+        JOIN pg_catalog.pg_namespace AS n ON n.oid = r.relnamespace
+        WHERE i.indexrelid = index
+    ) AS defined
 $pgmodern$
 """
 
@@ -133,7 +141,7 @@ CREATE OR REPLACE FUNCTION pg_temp.pgmodern_originals()
 RETURNS TABLE (kind text, part oid, name text, definition text, is_unique boolean, valid boolean)
 LANGUAGE sql AS $pgmodern$
     WITH state AS MATERIALIZED (SELECT * FROM pg_temp.pgmodern_state())
-    SELECT 'i', i.indexrelid, c.relname::text, pg_temp.pgmodern_rest(i.indexrelid),
+    SELECT 'i', i.indexrelid, c.relname::text, pg_temp.pgmodern_rest(i.indexrelid, i.indexrelid),
            i.indisunique, true
     FROM state
     JOIN pg_catalog.pg_index AS i ON i.indrelid = state.attrelid
@@ -188,7 +196,7 @@ BEGIN
         FOR original IN SELECT * FROM pg_temp.pgmodern_originals() LOOP
             reads := CASE original.kind
                 WHEN 'i' THEN pg_temp.pgmodern_rest(
-                    to_regclass('pg_temp.pgmodern_' || original.part))
+                    to_regclass('pg_temp.pgmodern_' || original.part), original.part)
                 WHEN 'c' THEN (SELECT pg_get_constraintdef(k.oid)
                     FROM pg_catalog.pg_constraint AS k
                     WHERE k.conrelid = to_regclass('pg_temp.pgmodern_copy')

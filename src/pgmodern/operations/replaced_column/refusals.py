@@ -33,11 +33,6 @@ LANGUAGE sql AS $pgmodern$
     FROM state JOIN pg_catalog.pg_constraint AS k
       ON k.conrelid = state.attrelid AND state.attnum = ANY (k.confdelsetcols)
     UNION ALL
-    SELECT format('index %s lies in a tablespace of its own', o.name)
-    FROM pg_temp.pgmodern_originals() AS o
-    JOIN pg_catalog.pg_class AS c ON c.oid = o.part AND c.reltablespace <> 0
-    WHERE o.kind = 'i'
-    UNION ALL
     SELECT format('trigger %s fires after ours and could write it', t.tgname)
     FROM state JOIN pg_catalog.pg_trigger AS t ON t.tgrelid = state.attrelid
     JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid

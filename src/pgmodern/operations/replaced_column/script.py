@@ -88,7 +88,7 @@ def script(change: ColumnChange) -> str:
         "SELECT pg_temp.pgmodern_abandoned() \\gexec",
         "RESET lock_timeout;",
         "\\endif",
-        "RESET client_min_messages;",
+        "RESET client_min_messages",
     ]
     return "\n\n".join(lines)
 

@@ -3,6 +3,8 @@
 Each function reads the catalogue anew, so a killed change goes on where it stopped.
 """
 
+from pgmodern.operations.successor import passed_on
+
 # What a change that was begun and given up left behind, once the way back is asked for.
 _ABANDONED = """
 CREATE OR REPLACE FUNCTION pg_temp.pgmodern_abandoned() RETURNS SETOF text
@@ -185,6 +187,13 @@ LANGUAGE sql AS $pgmodern$
 $pgmodern$
 """
 
+_PASSED_ON = f"""
+CREATE OR REPLACE FUNCTION pg_temp.pgmodern_passed_on(old oid, new oid) RETURNS SETOF text
+LANGUAGE sql AS $pgmodern$
+    {passed_on("old", "new", "ours.attnum = theirs.attnum")}
+$pgmodern$
+"""
+
 # All of it under ACCESS EXCLUSIVE, which is held already; nothing in it reads the table.
 _SWAP = """
 CREATE OR REPLACE FUNCTION pg_temp.pgmodern_swap() RETURNS SETOF text LANGUAGE sql AS $pgmodern$
@@ -193,9 +202,7 @@ CREATE OR REPLACE FUNCTION pg_temp.pgmodern_swap() RETURNS SETOF text LANGUAGE s
     ),
     part AS MATERIALIZED (
         SELECT p.*, n.nspname, k.condeferrable, k.condeferred, state.relation,
-            CASE WHEN kind = 'i' THEN k.contype END AS used_by,
-            obj_description(p.part, CASE kind WHEN 'i' THEN 'pg_class' ELSE 'pg_constraint' END)
-                AS comment
+            CASE WHEN kind = 'i' THEN k.contype END AS used_by
         FROM state CROSS JOIN pg_temp.pgmodern_parts() AS p
         JOIN pg_catalog.pg_class AS c ON c.oid = state.attrelid
         JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -222,6 +229,9 @@ CREATE OR REPLACE FUNCTION pg_temp.pgmodern_swap() RETURNS SETOF text LANGUAGE s
         JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     )
     SELECT statement FROM (
+        SELECT 9, pg_temp.pgmodern_passed_on(part, to_regclass(format('%I.%I', nspname, made)))
+        FROM part WHERE kind = 'i'
+        UNION ALL
         SELECT 10, format('ALTER TABLE %s DROP CONSTRAINT %I', relation, name)
         FROM part WHERE kind IN ('c', 'f', 'p', 'u')
         UNION ALL
@@ -303,14 +313,9 @@ CREATE OR REPLACE FUNCTION pg_temp.pgmodern_swap() RETURNS SETOF text LANGUAGE s
             col_description(attrelid, attnum))
         FROM replaced WHERE col_description(attrelid, attnum) IS NOT NULL
         UNION ALL
-        SELECT 61, format('COMMENT ON INDEX %I.%I IS %L', nspname, name, comment)
-        FROM part WHERE kind = 'i' AND comment IS NOT NULL
-        UNION ALL
-        SELECT 62, format('COMMENT ON CONSTRAINT %I ON %s IS %L', name, relation, comment)
-        FROM part WHERE kind <> 'i' AND comment IS NOT NULL
-        UNION ALL
-        SELECT 63, format('ALTER TABLE %s CLUSTER ON %I', relation, name)
-        FROM part JOIN pg_catalog.pg_index AS i ON i.indexrelid = part AND i.indisclustered
+        SELECT 61, format('COMMENT ON CONSTRAINT %I ON %s IS %L', name, relation, comment)
+        FROM part CROSS JOIN obj_description(part, 'pg_constraint') AS comment
+        WHERE kind <> 'i' AND comment IS NOT NULL
         UNION ALL
         SELECT 64, format('ALTER TABLE %s ALTER %I SET STATISTICS %s', relation, {column},
             attstattarget)
@@ -345,5 +350,6 @@ FUNCTIONS = (
     _CONSTRAINTS,
     _VALIDATIONS,
     _BOUNDS,
+    _PASSED_ON,
     _SWAP,
 )
