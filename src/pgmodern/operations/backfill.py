@@ -10,7 +10,6 @@ from alembic.operations import MigrateOperation, Operations
 
 from pgmodern import backfill
 from pgmodern.backfill import Backfill
-from pgmodern.locks import bounds
 from pgmodern.operations.literal import execute
 from pgmodern.operations.rendering import call
 from pgmodern.throttle import Throttle
@@ -56,8 +55,7 @@ def run_online(operations: Operations, operation: BackfillOnline) -> None:
             execute(operations, backfill.offline(operation.backfill))
         else:
             connection = operations.get_bind()
-            keep = bounds(connection).stamps
-            backfill.run(connection, operation.backfill, throttle=operation.throttle, keep=keep)
+            backfill.run(connection, operation.backfill, throttle=operation.throttle)
 
 
 def _render(context: AutogenContext, operation: BackfillOnline) -> str:

@@ -19,7 +19,7 @@ from pgmodern import backfill
 from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import quoted
 from pgmodern.locks import bounds, driver, execute_briefly, patience, patiently, transaction
-from pgmodern.operations.literal import execute, string
+from pgmodern.operations.literal import execute, policy_of, string
 from pgmodern.operations.rendering import call
 from pgmodern.operations.replaced_column import (
     NAMED,
@@ -146,7 +146,7 @@ def _change(operations: Operations, operation: ChangeColumnTypeOnline) -> None:
     context = operations.migration_context
     with context.autocommit_block():
         if context.as_sql:
-            context.impl.static_output(script(operation.change))
+            context.impl.static_output(script(operation.change, policy_of(operations)))
         else:
             _run(operations.get_bind(), operation.change)
 
@@ -211,7 +211,7 @@ def _fill(connection: Connection, change: ColumnChange) -> None:
     if _rows(connection, "SELECT NOT pg_temp.pgmodern_is_filling()")[0][0]:
         backfill.forget(connection, change.backfill().name)
         execute_briefly(connection, *locked(change, "begin"))
-    backfill.run(connection, change.backfill(), keep=bounds(connection).stamps)
+    backfill.run(connection, change.backfill())
 
 
 def _build(connection: Connection, change: ColumnChange) -> None:

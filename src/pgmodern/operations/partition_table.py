@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pgmodern.errors import MigrationError
 from pgmodern.locks import LockPolicy, bounds, driver, patiently, transaction
-from pgmodern.operations.literal import execute
+from pgmodern.operations.literal import execute, policy_of
 from pgmodern.operations.partitions import Table
 from pgmodern.operations.rendering import call
 
@@ -165,7 +165,7 @@ def _run_block(
 def _run(operations: Operations, what: str, *blocks: Block) -> None:
     if operations.migration_context.as_sql:
         for block in blocks:
-            execute(operations, block(LockPolicy().timeout))
+            execute(operations, block(policy_of(operations).timeout))
         return
     for block in blocks:
         _run_block(operations.get_bind(), what, block)
@@ -205,7 +205,7 @@ def _add(operations: Operations, operation: AddPartitions) -> None:
 
 def _timeout(operations: Operations) -> float:
     if operations.migration_context.as_sql:
-        return LockPolicy().timeout
+        return policy_of(operations).timeout
     return bounds(operations.get_bind()).policy.timeout
 
 
