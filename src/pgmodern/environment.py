@@ -35,7 +35,7 @@ from pgmodern.locks import (
 from pgmodern.operations.created import RECORD
 from pgmodern.operations.literal import POLICY
 from pgmodern.operations.replaced_column import is_own_name
-from pgmodern.revisions import Heads, Steps, plan
+from pgmodern.revisions import Heads, Steps, plan, void_after
 from pgmodern.runner import after_the_last, alone, require_alone
 from pgmodern.session import settled
 
@@ -259,7 +259,7 @@ def _forget(
     run_args: Mapping[str, Any],  # noqa: ARG001
 ) -> None:
     assert ctx.connection is not None
-    forget_revisions(ctx.connection, step.up_revision_ids)
+    forget_revisions(ctx.connection, void_after(step))
 
 
 def _require_direct(connection: Connection) -> None:

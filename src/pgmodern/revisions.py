@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from alembic.runtime.migration import MigrationContext, MigrationStep, RevisionStep
+from alembic.runtime.migration import MigrationContext, MigrationInfo, MigrationStep, RevisionStep
 
 from pgmodern.errors import MigrationError
 
@@ -70,6 +70,25 @@ def _planned(step: MigrationStep) -> Planned:
     module, direction = step.revision.module, _direction(step)
     reading = read(inspect.getsource(module), direction)
     return Planned(step, kind(reading, f"{module.revision}: {direction}()"), reading.calls)
+
+
+def void_after(step: MigrationInfo) -> set[str]:
+    """Return the revisions whose unfinished work is void once a step is stamped.
+
+    Those that it passes; on the way down also those that stand on them: what they worked on may
+    be gone.
+    """
+    revisions, passed = step.revision_map, set(step.up_revision_ids)
+    if step.is_stamp:
+        between = revisions.iterate_revisions(step.up_revision_ids, step.down_revision_ids)
+        passed |= {each.revision for each in between}
+    pending = [] if step.is_upgrade else list(passed)
+    while pending:
+        revision = revisions.get_revision(pending.pop())
+        following = set(revision.nextrev) - passed if revision else set()
+        passed |= following
+        pending += following
+    return passed
 
 
 def _direction(step: RevisionStep) -> Direction:
