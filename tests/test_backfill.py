@@ -20,16 +20,13 @@ from sqlalchemy.pool import NullPool
 from pgmodern.backfill import (
     LARGEST,
     SMALLEST,
-    STATE,
     Backfill,
-    drop_state,
-    forget_revisions,
-    keeping,
     next_size,
     offline,
     run,
 )
 from pgmodern.errors import MigrationError
+from pgmodern.unfinished import STATE
 from tests.kills import run_doomed
 
 Connect = Callable[[URL], psycopg.Connection]
@@ -417,72 +414,6 @@ def test_one_that_was_rewritten_begins_again(
     assert run(connection, other) == 2000
     found = database.execute("SELECT visits, count(*) FROM songs GROUP BY 1 ORDER BY 1").fetchall()
     assert found == [(2, 1500), (3, 500)]
-
-
-def test_what_a_revision_finished_does_not_begin_again_until_it_is_stamped(
-    database: psycopg.Connection, connection: Connection
-) -> None:
-    create_songs(database)
-    for visited in (2000, 0):
-        with keeping(connection, "r1"):
-            assert run(connection, VISIT) == visited
-    assert database.execute(VISITS).fetchall() == ONCE
-    forget_revisions(connection, ["r1"])
-    drop_state(connection)
-    assert state(database) is None
-    with keeping(connection, "r1"):
-        assert run(connection, VISIT) == 2000
-
-
-def test_what_other_revisions_keep_is_not_forgotten(
-    database: psycopg.Connection, connection: Connection
-) -> None:
-    create_songs(database)
-    database.execute("ALTER TABLE songs ADD CONSTRAINT c CHECK (id <= 500 OR visits < 2)")
-    with keeping(connection, "r1"):
-        run(connection, VISIT)
-    with keeping(connection, "r2"), pytest.raises(CheckViolation):
-        run(connection, VISIT)
-    forget_revisions(connection, ["r3"])
-    drop_state(connection)
-    assert state(database) == [("songs.visits", "2000"), ("songs.visits", "500")]
-    with keeping(connection, "r1"):
-        assert run(connection, VISIT) == 0
-    forget_revisions(connection, ["r1"])
-    assert state(database) == [("songs.visits", "500")]
-
-
-def test_a_second_one_of_a_name_in_a_revision_is_another(
-    database: psycopg.Connection, connection: Connection
-) -> None:
-    create_songs(database)
-    database.execute("ALTER TABLE songs ADD CONSTRAINT c CHECK (id <= 500 OR visits < 2)")
-    with keeping(connection, "r1"):
-        assert run(connection, VISIT) == 2000
-        with pytest.raises(CheckViolation):
-            run(connection, VISIT)
-    database.execute("ALTER TABLE songs DROP CONSTRAINT c")
-    with keeping(connection, "r1"):
-        assert [run(connection, VISIT), run(connection, VISIT)] == [0, 1500]
-    assert database.execute(VISITS).fetchall() == [(2,)]
-
-
-def test_the_table_of_states_is_left_to_the_next_run_while_somebody_reads_it(
-    database: psycopg.Connection, connection: Connection, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO", logger="pgmodern")
-    create_songs(database)
-    with keeping(connection, "r1"):
-        run(connection, VISIT)
-    connection.exec_driver_sql("SET lock_timeout = '10s'")
-    with database.transaction():
-        database.execute(f"SELECT FROM {STATE}".encode())
-        forget_revisions(connection, ["r1"])
-        drop_state(connection)
-    assert f"the table {STATE} is left to the next run" in caplog.text
-    assert state(database) == []
-    drop_state(connection)
-    assert state(database) is None
 
 
 def test_a_killed_client_s_last_commit_counts(

@@ -3,18 +3,10 @@
 import hashlib
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 from psycopg import sql
-from psycopg.errors import (
-    DeadlockDetected,
-    InsufficientPrivilege,
-    LockNotAvailable,
-    QueryCanceled,
-)
+from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
 from sqlalchemy import Connection, text
 
 from pgmodern.errors import MigrationError
@@ -30,16 +22,13 @@ from pgmodern.locks import (
 )
 from pgmodern.progress import progress
 from pgmodern.throttle import Load, Throttle, hindrance, load_of, rest
+from pgmodern.unfinished import Which, advance_to, claim, done_with, finish, locked
 
 log = logging.getLogger("pgmodern")
 
 FIRST_SIZE, SMALLEST, LARGEST = 500, 50, 20_000
 TARGET_SECONDS = 0.25
-STATE = "pgmodern_backfill"
 _LOOK_EVERY = 0.5
-_KEY = "pgmodern_keeping"
-
-Which = dict[str, str | int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,29 +99,6 @@ class Backfill:
         return f"CAST({sql.Literal(key).as_string()} AS {self.key_type})"
 
 
-@dataclass(slots=True)
-class Keeping:
-    """The revision that runs, and how many backfills of each name it has come to."""
-
-    revision: str
-    begun: Counter[str] = field(default_factory=Counter)
-
-
-@contextmanager
-def keeping(connection: Connection, revision: str) -> Iterator[None]:
-    """Keep on record what a revision's backfills have finished while the body runs it.
-
-    Killed before it is stamped, they must not begin again; `forget_revisions` ends it. A second
-    backfill of one name is told from the first by being the second.
-    """
-    info = connection.info  # of a connection that is lost in between there is none
-    info[_KEY] = Keeping(revision)
-    try:
-        yield
-    finally:
-        info.pop(_KEY, None)
-
-
 def next_size(size: int, seconds: float, target: float = TARGET_SECONDS) -> int:
     """Return the size that would have taken the target time, at most double or half of this one."""
     wanted = size * target / max(seconds, 1e-6)
@@ -153,12 +119,12 @@ def run(
     trigger or the application must write them as they should be. Locks only the
     rows of one batch at a time; where a row stays locked for `policy.timeout`, the batch lets go
     of its own, and is tried again, smaller; so is one that takes too long. In a revision
-    (`keeping`) it stays on record that it is finished.
+    (`unfinished.keeping`) it stays on record that it is finished.
     The connection must be in autocommit mode. Raises MigrationError when nothing could be visited
     for `policy.deadline`.
     """
     policy, throttle = policy or bounds(connection).policy, throttle or Throttle()
-    which, left = _claim(connection, backfill)
+    which, left = _begin(connection, backfill)
     size, done = FIRST_SIZE, 0
     with progress(f"backfilling {backfill.name}", left or None) as advance:
         while True:
@@ -171,31 +137,19 @@ def run(
             load = load_of(connection, backfill.relation)
             time.sleep(rest(throttle, time.monotonic() - started, load.wal - before.wal))
             _make_way(connection, backfill, throttle, load, policy.deadline)
-    if not which["revision"]:
-        _forget(connection, _WHICH, which)
+    done_with(connection, which)
     return done
 
 
-def _claim(connection: Connection, backfill: Backfill) -> tuple[Which, int]:
+def _begin(connection: Connection, backfill: Backfill) -> tuple[Which, int]:
     """Put the backfill on record, unless it is; return which it is, and about how much is left."""
-    which = _which(connection, backfill.name)
-    connection.execute(text(_CREATE_STATE))
+    table = {"table": backfill.relation}
     # A table that was dropped and made again is another one.
-    oid = connection.scalar(text("SELECT to_regclass(:table)::oid"), {"table": backfill.relation})
-    total = connection.scalar(text(_ESTIMATE), {"table": backfill.relation})
+    oid = connection.scalar(text("SELECT to_regclass(:table)::oid"), table)
+    total = connection.scalar(text(_ESTIMATE), table)
     (end,) = driver(connection).execute(backfill.last_key.encode()).fetchone() or (None,)
-    new = {"digest": f"{backfill.digest} {oid}", "end": end, "total": total}
-    connection.execute(text(_CLAIM), which | new)
-    left = connection.scalar(text(_LEFT), which)
-    return which, int(left or 0)
-
-
-def _which(connection: Connection, name: str) -> Which:
-    kept: Keeping | None = connection.info.get(_KEY)
-    if kept is None:
-        return {"revision": "", "name": name, "occurrence": 1}
-    kept.begun[name] += 1
-    return {"revision": kept.revision, "name": name, "occurrence": kept.begun[name]}
+    found = {"digest": f"{backfill.digest} {oid}", "end": end, "total": total}
+    return claim(connection, backfill.name, found)
 
 
 def _make_way(
@@ -257,7 +211,7 @@ def _bound(connection: Connection, timeout: float, throttle: Throttle) -> None:
 
 def _run_batch(connection: Connection, backfill: Backfill, which: Which, size: int) -> int:
     # The row of the state is locked first: a killed client's last COMMIT may still be under way.
-    state = connection.execute(text(_LOCK_STATE), which).one_or_none()
+    state = locked(connection, which)
     if state is None or state.finished:
         return 0
     last, end = state.last_key, state.end_key
@@ -266,67 +220,12 @@ def _run_batch(connection: Connection, backfill: Backfill, which: Which, size: i
     rows = driver(connection)
     row = rows.execute(backfill.next_batch(after, end, size).encode()).fetchone()
     if row is None:
-        connection.execute(text(_FINISH), which)
+        finish(connection, which)
         return 0
     upto, count = str(row[0]), int(str(row[1]))
     rows.execute(backfill.batch(after, backfill.literal(upto)).encode())
-    connection.execute(text(_SAVE_STATE), which | {"last": upto, "count": count})
+    advance_to(connection, which, upto, count)
     return count
-
-
-def forget(connection: Connection, name: str) -> None:
-    """Forget a backfill, in whatever revision, so that it would start from the beginning.
-
-    The connection must be in autocommit mode.
-    """
-    if _has_state(connection):
-        _forget(connection, "name = :name", {"name": name})
-
-
-def forget_revisions(connection: Connection, revisions: Collection[str]) -> None:
-    """Forget the backfills of revisions: part of the transaction that stamps them.
-
-    ROW EXCLUSIVE on the table of states; `drop_state` drops it, when the run ends.
-    """
-    if _has_state(connection):
-        delete = text(f"DELETE FROM {STATE} WHERE revision = ANY(:revisions)")
-        connection.execute(delete, {"revisions": list(revisions)})
-
-
-def _has_state(connection: Connection) -> bool:
-    return bool(connection.scalar(text(f"SELECT to_regclass('{STATE}') IS NOT NULL")))
-
-
-def _forget(connection: Connection, condition: str, values: Which) -> None:
-    """Forget backfills, in one transaction with the table if that can be had."""
-
-    def delete() -> None:
-        connection.execute(text(f"DELETE FROM {STATE} WHERE {condition}"), values)
-
-    if not drop_state(connection, delete):
-        delete()
-
-
-def drop_state(connection: Connection, first: Callable[[], None] = lambda: None) -> bool:
-    """Drop the table of states if it is empty; return whether its lock was had.
-
-    ACCESS EXCLUSIVE on it, tried for once: whoever reads it meanwhile, as pg_dump does, leaves it
-    to the next run. The connection must not be in a transaction.
-    """
-
-    def attempt(timeout: float) -> None:
-        with transaction(connection):
-            first()
-            driver(connection).execute(bounded(timeout).encode())
-            driver(connection).execute(_DROP_STATE.encode())
-
-    once = replace(bounds(connection).policy, deadline=0)
-    try:
-        patiently(connection, f"dropping {STATE}", attempt, once)
-    except (MigrationError, InsufficientPrivilege) as error:
-        log.info("the table %s is left to the next run: %s", STATE, error)
-        return False
-    return True
 
 
 def offline(backfill: Backfill) -> str:
@@ -358,47 +257,4 @@ END
 $backfill$"""
 
 
-# `total` is what the statistics said of the table when it was claimed.
-_CREATE_STATE = f"""
-    CREATE TABLE IF NOT EXISTS {STATE} (
-        revision text NOT NULL,
-        name text NOT NULL,
-        occurrence int NOT NULL,
-        digest text NOT NULL,
-        end_key text,
-        last_key text,
-        total bigint NOT NULL,
-        visited bigint NOT NULL DEFAULT 0,
-        finished boolean NOT NULL DEFAULT false,
-        updated_at timestamptz NOT NULL DEFAULT now(),
-        PRIMARY KEY (revision, name, occurrence)
-    )
-"""
-# One that has been rewritten since begins again.
-_CLAIM = f"""
-    INSERT INTO {STATE} AS state (revision, name, occurrence, digest, end_key, total)
-    VALUES (:revision, :name, :occurrence, :digest, :end, :total)
-    ON CONFLICT (revision, name, occurrence) DO UPDATE
-    SET digest = excluded.digest, end_key = excluded.end_key, last_key = NULL,
-        total = excluded.total, visited = 0, finished = false
-    WHERE state.digest <> excluded.digest
-"""
-_WHICH = "revision = :revision AND name = :name AND occurrence = :occurrence"
-_LEFT = f"SELECT greatest(total - visited, 0) FROM {STATE} WHERE {_WHICH}"
-_LOCK_STATE = f"SELECT last_key, end_key, finished FROM {STATE} WHERE {_WHICH} FOR UPDATE"
-_SAVE_STATE = f"""
-    UPDATE {STATE} SET last_key = :last, visited = visited + :count, updated_at = now()
-    WHERE {_WHICH}
-"""
-_FINISH = f"UPDATE {STATE} SET finished = true, updated_at = now() WHERE {_WHICH}"
-_DROP_STATE = f"""DO $drop$
-BEGIN
-    IF to_regclass('{STATE}') IS NOT NULL THEN
-        LOCK TABLE {STATE} IN ACCESS EXCLUSIVE MODE;
-        IF NOT EXISTS (SELECT FROM {STATE}) THEN
-            DROP TABLE {STATE};
-        END IF;
-    END IF;
-END
-$drop$"""
 _ESTIMATE = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = to_regclass(:table)"

@@ -17,7 +17,6 @@ from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.pool import NullPool
 
 from pgmodern import autogenerate, embedded, operations, settings
-from pgmodern.backfill import STATE, drop_state, forget_revisions, keeping
 from pgmodern.engine import require_server, unavailable
 from pgmodern.errors import DatabaseUnavailable, MigrationError, PgmodernError, SettingsError
 from pgmodern.extensions import preflight
@@ -38,6 +37,7 @@ from pgmodern.operations.replaced_column import is_own_name
 from pgmodern.revisions import Heads, Steps, plan, void_after
 from pgmodern.runner import after_the_last, alone, require_alone
 from pgmodern.session import settled
+from pgmodern.unfinished import STATE, drop_state, forget_revisions, keeping
 
 # Connection exception; operator intervention, but for a statement that was cancelled (manual,
 # appendix A).

@@ -29,6 +29,7 @@ from pgmodern.operations.replaced_column import (
     ReplacedColumn,
 )
 from pgmodern.operations.replaced_column.script import locked, script, swap
+from pgmodern.unfinished import forget
 
 Rows = list[tuple[Any, ...]]
 
@@ -209,7 +210,7 @@ def _refuse(connection: Connection, change: ColumnChange) -> None:
 
 def _fill(connection: Connection, change: ColumnChange) -> None:
     if _rows(connection, "SELECT NOT pg_temp.pgmodern_is_filling()")[0][0]:
-        backfill.forget(connection, change.backfill().name)
+        forget(connection, change.backfill().name)
         execute_briefly(connection, *locked(change, "begin"))
     backfill.run(connection, change.backfill())
 
