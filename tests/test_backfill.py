@@ -26,6 +26,7 @@ from pgmodern.backfill import (
     run,
 )
 from pgmodern.errors import MigrationError
+from pgmodern.locks import LockPolicy
 from pgmodern.unfinished import STATE
 from tests.kills import run_doomed
 
@@ -181,12 +182,11 @@ def test_rows_that_never_cease_to_come_do_not_keep_it_from_ending(
     create_songs(database)
     database.execute(
         "CREATE FUNCTION arrive() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " IF (SELECT max(id) > 6000 FROM songs) THEN RAISE 'endless'; END IF;"
+        " IF (SELECT max(id) > 2100 FROM songs) THEN RAISE 'endless'; END IF;"
         " INSERT INTO songs (id) SELECT max(id) + 1 FROM songs; RETURN NULL; END $$"
     )
     database.execute("CREATE TRIGGER t AFTER UPDATE ON songs EXECUTE FUNCTION arrive()")
-    slow = run(connection, Backfill("b", "songs", "id", "bigint", VISIT.statement))
-    assert slow == 2000
+    assert run(connection, VISIT) == 2000
     assert database.execute(VISITS + " WHERE id <= 2000").fetchall() == ONCE
 
 
@@ -211,9 +211,8 @@ def test_a_statement_that_changes_the_key_visits_each_row_once_and_ends(
 
 
 def test_one_that_goes_on_ends_where_it_would_have_and_knows_what_is_left(
-    database: psycopg.Connection, connection: Connection, caplog: pytest.LogCaptureFixture
+    database: psycopg.Connection, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caplog.set_level("INFO", logger="pgmodern")
     create_songs(database)
     database.execute("ANALYZE songs")
     database.execute("ALTER TABLE songs ADD CONSTRAINT c CHECK (id <= 500 OR visits = 0)")
@@ -229,9 +228,8 @@ def test_one_that_goes_on_ends_where_it_would_have_and_knows_what_is_left(
         totals.append(total)
         yield lambda _: None
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pgmodern.backfill.progress", told)
-        assert run(connection, VISIT) == 1500
+    monkeypatch.setattr("pgmodern.backfill.progress", told)
+    assert run(connection, VISIT) == 1500
     assert totals == [1500]
     assert database.execute("SELECT count(*) FROM songs WHERE visits = 1").fetchone() == (2000,)
 
@@ -329,6 +327,25 @@ def test_a_locked_row_holds_up_the_backfill_and_nobody_else(
             application.execute("UPDATE songs SET visits = visits WHERE id = 1")
         assert backfill.result() == 400
     assert database.execute(VISITS).fetchall() == ONCE
+
+
+def test_a_locked_table_is_waited_for_from_the_first(
+    empty_database_url: URL,
+    database: psycopg.Connection,
+    connection: Connection,
+    blocked: Callable[[URL], int],
+) -> None:
+    create_songs(database)
+    connection.exec_driver_sql("SET lock_timeout = '100ms'")
+    policy = LockPolicy(timeout=0.1, first_pause=0.01, longest_pause=0.1)
+    with ThreadPoolExecutor() as pool:
+        with database.transaction():
+            database.execute("LOCK TABLE songs")
+            backfill = pool.submit(run, connection, VISIT, policy)
+            blocked(empty_database_url)
+            database.execute("SELECT pg_sleep(0.5)")
+            assert not backfill.done()
+        assert backfill.result() == 2000
 
 
 @pytest.mark.parametrize(

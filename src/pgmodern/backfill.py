@@ -124,7 +124,7 @@ def run(
     for `policy.deadline`.
     """
     policy, throttle = policy or bounds(connection).policy, throttle or Throttle()
-    which, left = _begin(connection, backfill)
+    which, left = _begin(connection, backfill, policy)
     size, done = FIRST_SIZE, 0
     with progress(f"backfilling {backfill.name}", left or None) as advance:
         while True:
@@ -141,15 +141,25 @@ def run(
     return done
 
 
-def _begin(connection: Connection, backfill: Backfill) -> tuple[Which, int]:
+def _begin(connection: Connection, backfill: Backfill, policy: LockPolicy) -> tuple[Which, int]:
     """Put the backfill on record, unless it is; return which it is, and about how much is left."""
     table = {"table": backfill.relation}
     # A table that was dropped and made again is another one.
     oid = connection.scalar(text("SELECT to_regclass(:table)::oid"), table)
     total = connection.scalar(text(_ESTIMATE), table)
-    (end,) = driver(connection).execute(backfill.last_key.encode()).fetchone() or (None,)
+    end = _end(connection, backfill, policy)
     found = {"digest": f"{backfill.digest} {oid}", "end": end, "total": total}
     return claim(connection, backfill.name, found)
+
+
+def _end(connection: Connection, backfill: Backfill, policy: LockPolicy) -> object:
+    def attempt(timeout: float) -> object:
+        with transaction(connection):
+            driver(connection).execute(bounded(timeout).encode())
+            row = driver(connection).execute(backfill.last_key.encode()).fetchone()
+        return None if row is None else row[0]
+
+    return patiently(connection, f"the end of {backfill.name}", attempt, policy)
 
 
 def _make_way(

@@ -22,6 +22,7 @@ from pgmodern.errors import DatabaseUnavailable, MigrationError, PgmodernError, 
 from pgmodern.extensions import preflight
 from pgmodern.indexes import required_extensions
 from pgmodern.locks import (
+    Bounds,
     Driver,
     LockPolicy,
     bound,
@@ -120,13 +121,7 @@ def _run_online(
         context.configure(**ours, fn=partial(_show_plan, options["fn"]))
         _run_migrations()
         return
-    with (
-        plain_cursors(connection),
-        settled(connection, policy),
-        alone(connection.engine) as observer,
-        after_the_last(connection),
-        bound(connection, policy, observer) as held,
-    ):
+    with _migrating(connection, policy) as (observer, held):
         _check_before_upgrade(connection, target_metadata)
         steps = partial(_bounded_steps, options["fn"], connection, observer)
         context.configure(**ours, fn=steps, on_version_apply=_forget)
@@ -135,6 +130,19 @@ def _run_online(
         drop_state(connection)
         for name, seconds in held.waited.items():
             log.info("waited %.1f s in all for %s", seconds, name)
+
+
+@contextmanager
+def _migrating(connection: Connection, policy: LockPolicy) -> Iterator[tuple[Driver, Bounds]]:
+    """Have the connection be the one that migrates, bounded by the policy, while the body runs."""
+    with (
+        plain_cursors(connection),
+        settled(connection, policy),
+        alone(connection.engine) as observer,
+        after_the_last(connection),
+        bound(connection, policy, observer) as held,
+    ):
+        yield observer, held
 
 
 def _is_dry_run() -> bool:
