@@ -137,7 +137,6 @@ def test_behind_a_pooler_migrations_are_refused_and_reading_is_not(
     assert tables(connect(empty_database_url)) == set()
     ran = alembic("current", url=url, ini=ini)
     assert ran.returncode == 0, ran.stderr
-    assert connect(url).execute("SHOW lock_timeout").fetchone() == ("0",)
 
 
 def test_a_dry_run_without_a_value_is_no_run(

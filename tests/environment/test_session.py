@@ -11,12 +11,12 @@ import psycopg
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, Connection, create_engine
+from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from pgmodern.errors import DatabaseUnavailable
-from pgmodern.locks import LockPolicy
+from pgmodern.locks import LockPolicy, driver
 from pgmodern.session import settings
 from tests.kills import NEVER, run_doomed
 
@@ -71,6 +71,17 @@ def test_a_given_connection_has_its_own_settings_back(
     with pytest.raises(ProgrammingError) if broken else nullcontext():
         command.upgrade(config(ini, given), "head")
     assert given.exec_driver_sql("SHOW lock_timeout").scalar() == "7s"
+
+
+def test_who_only_reads_sets_nothing(empty_database_url: URL, revise: Revise) -> None:
+    engine, seen = create_engine(empty_database_url, poolclass=NullPool), set[object]()
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def look(connection: Connection, *_: object) -> None:
+        seen.add(driver(connection).execute("SHOW lock_timeout").fetchone())
+
+    command.current(Config(revise("pass"), attributes={"connection": engine}))
+    assert seen == {("0",)}
 
 
 def connect_only(url: URL) -> None:
