@@ -6,6 +6,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
 
 import psycopg
@@ -19,14 +20,14 @@ from sqlalchemy.pool import NullPool
 from pgmodern.backfill import (
     LARGEST,
     SMALLEST,
-    STATE,
     Backfill,
-    forget_finished,
     next_size,
     offline,
     run,
 )
 from pgmodern.errors import MigrationError
+from pgmodern.locks import LockPolicy
+from pgmodern.unfinished import STATE
 from tests.kills import run_doomed
 
 Connect = Callable[[URL], psycopg.Connection]
@@ -160,20 +161,77 @@ def test_a_statement_may_hold_percent_signs_colons_and_braces(
     assert said == [("%s :said %(x)s {} {0} {said} \\3",)]
 
 
-def test_rows_that_come_meanwhile_are_visited_once_if_they_come_ahead(
+def test_rows_that_come_meanwhile_are_visited_once_if_they_come_between(
+    database: psycopg.Connection, connection: Connection
+) -> None:
+    create_songs(database, "generate_series(2, 4000, 2)")
+    database.execute(
+        "CREATE FUNCTION arrive() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " INSERT INTO songs (id) SELECT max(id) + 1 FROM songs WHERE visits = 1"
+        " ON CONFLICT DO NOTHING; RETURN NULL; END $$"
+    )
+    database.execute("CREATE TRIGGER t AFTER UPDATE ON songs EXECUTE FUNCTION arrive()")
+    assert run(connection, VISIT) > 2000
+    missed = database.execute("SELECT min(id), max(visits) FROM songs WHERE visits <> 1")
+    assert missed.fetchone() == (4001, 0)
+
+
+def test_rows_that_never_cease_to_come_do_not_keep_it_from_ending(
     database: psycopg.Connection, connection: Connection
 ) -> None:
     create_songs(database)
     database.execute(
         "CREATE FUNCTION arrive() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " INSERT INTO songs (id) SELECT max(id) + 1 FROM songs HAVING max(id) < 3000;"
-        " RETURN NULL; END $$"
+        " IF (SELECT max(id) > 2100 FROM songs) THEN RAISE 'endless'; END IF;"
+        " INSERT INTO songs (id) SELECT max(id) + 1 FROM songs; RETURN NULL; END $$"
     )
     database.execute("CREATE TRIGGER t AFTER UPDATE ON songs EXECUTE FUNCTION arrive()")
-    total = run(connection, VISIT)
-    assert total > 2000
-    assert (total,) == database.execute("SELECT count(*) FROM songs").fetchone()
+    assert run(connection, VISIT) == 2000
+    assert database.execute(VISITS + " WHERE id <= 2000").fetchall() == ONCE
+
+
+@pytest.mark.parametrize("by_script", [False, True])
+def test_a_statement_that_changes_the_key_visits_each_row_once_and_ends(
+    empty_database_url: URL,
+    database: psycopg.Connection,
+    connection: Connection,
+    psql: Psql,
+    by_script: bool,
+) -> None:
+    create_songs(database)
+    database.execute("ALTER TABLE songs ADD CHECK (visits < 3)")
+    statement = "UPDATE songs SET id = id + 2000, visits = visits + 1 WHERE {range}"
+    backfill = Backfill("b", "songs", "id", "bigint", statement)
+    if by_script:
+        done = psql(empty_database_url, f"{offline(backfill)};")
+        assert done.returncode == 0, done.stderr
+    else:
+        assert run(connection, backfill) == 2000
     assert database.execute(VISITS).fetchall() == ONCE
+
+
+def test_one_that_goes_on_ends_where_it_would_have_and_knows_what_is_left(
+    database: psycopg.Connection, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_songs(database)
+    database.execute("ANALYZE songs")
+    database.execute("ALTER TABLE songs ADD CONSTRAINT c CHECK (id <= 500 OR visits = 0)")
+    with pytest.raises(CheckViolation):
+        run(connection, VISIT)
+    database.execute("ALTER TABLE songs DROP CONSTRAINT c")
+    database.execute("INSERT INTO songs SELECT generate_series(2001, 9000)")
+    database.execute("ANALYZE songs")
+    totals: list[int | None] = []
+
+    @contextmanager
+    def told(_: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        totals.append(total)
+        yield lambda _: None
+
+    monkeypatch.setattr("pgmodern.backfill.progress", told)
+    assert run(connection, VISIT) == 1500
+    assert totals == [1500]
+    assert database.execute("SELECT count(*) FROM songs WHERE visits = 1").fetchone() == (2000,)
 
 
 def visit(url: URL) -> None:
@@ -271,6 +329,25 @@ def test_a_locked_row_holds_up_the_backfill_and_nobody_else(
     assert database.execute(VISITS).fetchall() == ONCE
 
 
+def test_a_locked_table_is_waited_for_from_the_first(
+    empty_database_url: URL,
+    database: psycopg.Connection,
+    connection: Connection,
+    blocked: Callable[[URL], int],
+) -> None:
+    create_songs(database)
+    connection.exec_driver_sql("SET lock_timeout = '100ms'")
+    policy = LockPolicy(timeout=0.1, first_pause=0.01, longest_pause=0.1)
+    with ThreadPoolExecutor() as pool:
+        with database.transaction():
+            database.execute("LOCK TABLE songs")
+            backfill = pool.submit(run, connection, VISIT, policy)
+            blocked(empty_database_url)
+            database.execute("SELECT pg_sleep(0.5)")
+            assert not backfill.done()
+        assert backfill.result() == 2000
+
+
 @pytest.mark.parametrize(
     ("type_", "keys"),
     [
@@ -354,31 +431,6 @@ def test_one_that_was_rewritten_begins_again(
     assert run(connection, other) == 2000
     found = database.execute("SELECT visits, count(*) FROM songs GROUP BY 1 ORDER BY 1").fetchall()
     assert found == [(2, 1500), (3, 500)]
-
-
-def test_what_is_finished_and_kept_does_not_begin_again_until_it_is_forgotten(
-    database: psycopg.Connection, connection: Connection
-) -> None:
-    create_songs(database)
-    assert run(connection, VISIT, keep=True) == 2000
-    assert run(connection, VISIT, keep=True) == 0
-    assert database.execute(VISITS).fetchall() == ONCE
-    forget_finished(connection)
-    assert state(database) is None
-    assert run(connection, VISIT) == 2000
-
-
-def test_what_is_not_finished_is_not_forgotten_with_what_is(
-    database: psycopg.Connection, connection: Connection
-) -> None:
-    create_songs(database)
-    other = Backfill("others", "songs", "id", "bigint", VISIT.statement)
-    assert run(connection, other, keep=True) == 2000
-    database.execute("ALTER TABLE songs ADD CONSTRAINT c CHECK (id <= 500 OR visits < 2)")
-    with pytest.raises(CheckViolation):
-        run(connection, VISIT)
-    forget_finished(connection)
-    assert state(database) == [("songs.visits", "500")]
 
 
 def test_a_killed_client_s_last_commit_counts(

@@ -14,7 +14,15 @@ from sqlalchemy import URL, Connection, create_engine
 from sqlalchemy.pool import NullPool
 
 from pgmodern.errors import MigrationError
-from pgmodern.locks import LockPolicy, bound, execute_briefly, pauses, transaction
+from pgmodern.locks import (
+    LockPolicy,
+    bound,
+    execute_briefly,
+    patience,
+    patiently,
+    pauses,
+    transaction,
+)
 
 Connect = Callable[[URL], psycopg.Connection]
 Blocked = Callable[[URL], int]
@@ -180,6 +188,36 @@ def test_a_forced_rollback_leaves_nothing(
     with transaction(connection, roll_back=True):
         connection.exec_driver_sql(ALTER)
     assert "album" not in columns(application)
+
+
+def test_what_was_waited_for_is_counted_once_however_the_waits_nest(
+    empty_database_url: URL,
+    connection: Connection,
+    application: psycopg.Connection,
+    connect: Connect,
+    blocked: Blocked,
+) -> None:
+    def build() -> None:
+        def attempt(_: float) -> None:
+            with patience(connection):
+                execute_briefly(connection, ALTER)
+
+        patiently(connection, "a build", attempt)
+
+    policy = LockPolicy(timeout=0.15, deadline=30, first_pause=0.01, longest_pause=0.01)
+    with (
+        bound(connection, policy, connect(empty_database_url)) as held,
+        ThreadPoolExecutor() as pool,
+    ):
+        with application.transaction():
+            application.execute("SELECT * FROM songs")
+            started, building = time.monotonic(), pool.submit(build)
+            blocked(empty_database_url)
+            time.sleep(2)
+        building.result()
+        elapsed = time.monotonic() - started
+    (seconds,) = held.waited.values()
+    assert 0.5 < seconds <= elapsed
 
 
 @pytest.fixture

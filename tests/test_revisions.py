@@ -1,22 +1,22 @@
 """What a revision's source says of how it runs."""
 
+import ast
 from textwrap import dedent
-from types import ModuleType
 
 import pytest
 
 from pgmodern.errors import MigrationError
-from pgmodern.revisions import Call, directives, kind
+from pgmodern.revisions import Call, Reading, kind, read
 
 IMPORT = "from alembic import op\n"
 
 
-def _calls(source: str, function: str = "upgrade") -> list[Call]:
-    return list(directives(IMPORT + dedent(source), function))
+def _read(source: str, function: str = "upgrade") -> Reading:
+    return read(IMPORT + dedent(source), function)
 
 
-def _names(source: str, function: str = "upgrade") -> set[str]:
-    return {call.directive for call in _calls(source, function)}
+def _names(calls: tuple[Call, ...]) -> set[str]:
+    return {call.directive for call in calls}
 
 
 @pytest.mark.parametrize(
@@ -39,26 +39,19 @@ def _names(source: str, function: str = "upgrade") -> set[str]:
     ],
 )  # fmt: skip
 def test_the_directives_that_a_function_calls_are_found(source: str, expected: set[str]) -> None:
-    assert _names(source) == expected
+    assert _names(_read(source).calls) == expected
 
 
 def test_op_may_have_another_name() -> None:
     source = "from alembic import op as o\ndef upgrade(): o.execute('x'); op.drop_table('t')"
-    assert {call.directive for call in directives(source, "upgrade")} == {"execute"}
+    assert _names(read(source, "upgrade").calls) == {"execute"}
 
 
 def test_each_call_has_its_line() -> None:
     source = "\ndef upgrade():\n    op.execute('x')\n    op.create_index_online('i', 't', ['c'])\n"
-    first, second = _calls(source)
+    first, second = _read(source).calls
     assert (first.line, first.online) == (4, False)
     assert (second.line, second.online) == (5, True)
-
-
-def _module(monkeypatch: pytest.MonkeyPatch, source: str) -> ModuleType:
-    module = ModuleType("r1")
-    module.revision = "r1"  # type: ignore[attr-defined]
-    monkeypatch.setattr("pgmodern.revisions.inspect.getsource", lambda _: IMPORT + dedent(source))
-    return module
 
 
 @pytest.mark.parametrize(
@@ -72,18 +65,28 @@ def _module(monkeypatch: pytest.MonkeyPatch, source: str) -> ModuleType:
          "by hand"),
     ],
 )  # fmt: skip
-def test_a_revision_is_of_one_kind(
-    monkeypatch: pytest.MonkeyPatch, source: str, expected: str
-) -> None:
-    assert kind(_module(monkeypatch, source), "upgrade") == expected
+def test_a_revision_is_of_one_kind(source: str, expected: str) -> None:
+    assert kind(_read(source), "r1: upgrade()") == expected
 
 
-def test_a_mixed_one_names_both_lines_and_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mixed_one_names_both_lines_and_the_cure() -> None:
     source = "def upgrade():\n    op.execute('x')\n    op.drop_index_online('i')\n"
-    module = _module(monkeypatch, source)
     with pytest.raises(MigrationError) as raised:
-        kind(module, "upgrade")
+        kind(_read(source), "r1: upgrade()")
     assert "Revision r1: upgrade() mixes op.drop_index_online (line 4)" in raised.value.cause
     assert "op.execute (line 3)" in raised.value.cause
     assert "Split it" in raised.value.cure
-    assert kind(module, "downgrade") == "transactional"
+    assert kind(_read(source, "downgrade"), "r1: downgrade()") == "transactional"
+
+
+def test_a_source_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed, parse = list[str](), ast.parse
+
+    def counted(source: str) -> ast.Module:
+        parsed.append(source)
+        return parse(source)
+
+    monkeypatch.setattr(ast, "parse", counted)
+    reading = _read("def upgrade():\n    with op.get_context().autocommit_block(): pass")
+    assert kind(reading, "r1: upgrade()") == "by hand"
+    assert len(parsed) == 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, text
 
 from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import quoted
@@ -22,11 +22,11 @@ from pgmodern.locks import (
 )
 from pgmodern.progress import progress
 from pgmodern.throttle import Load, Throttle, hindrance, load_of, rest
+from pgmodern.unfinished import Which, advance_to, claim, done_with, finish, locked
 
 log = logging.getLogger("pgmodern")
 
 FIRST_SIZE, SMALLEST, LARGEST = 500, 10, 20_000
-STATE = "pgmodern_backfill"
 _LOOK_EVERY = 0.5
 
 
@@ -64,17 +64,29 @@ class Backfill:
         """The quoted name of the table."""
         return quoted(self.table, self.schema)
 
+    @property
+    def last_key(self) -> str:
+        """The query for the highest key, whatever its type; or no row."""
+        highest = f"SELECT {quoted(self.key)} AS key FROM {self.relation}"
+        return (
+            f"SELECT row.key::text FROM ({highest} ORDER BY {quoted(self.key)} DESC LIMIT 1) AS row"
+        )
+
     def after(self, last: str) -> str:
         """The condition of being beyond an expression for a key."""
         return f"{quoted(self.key)} > {last}"
 
-    def next_batch(self, after: str, size: int) -> str:
-        """The query for the last key of the next batch and its number of rows; or no row."""
+    def next_batch(self, after: str, end: str, size: int) -> str:
+        """The query for the last key of the next batch and its number of rows; or no row.
+
+        The end is looked at when the batch is there: no plan can take it for a reason to sort.
+        """
         key, table = quoted(self.key), self.relation
         return (
             f"SELECT batch.key::text, batch.number FROM (SELECT {key} AS key, "
             f"row_number() OVER (ORDER BY {key}) AS number FROM {table} WHERE {after} "
-            f"ORDER BY {key} LIMIT {size}) AS batch ORDER BY batch.number DESC LIMIT 1"
+            f"ORDER BY {key} LIMIT {size}) AS batch WHERE batch.key <= {end} "
+            "ORDER BY batch.number DESC LIMIT 1"
         )
 
     def batch(self, after: str, upto: str) -> str:
@@ -97,34 +109,27 @@ def run(
     backfill: Backfill,
     policy: LockPolicy | None = None,
     throttle: Throttle | None = None,
-    *,
-    keep: bool = False,
 ) -> int:
     """Run what is left of the backfill and return the number of rows that this run visited.
 
     Each batch is a transaction that also records how far it came, so a killed run goes on where
     it stopped and visits each row once; so it does after a crash of the server, which loses a batch
-    and its record together, or neither. Rows that come in behind it (keys need not ascend) are
-    not visited: a trigger or the application must write them as they should be. Locks only the
+    and its record together, or neither. It ends at the key that was the highest when it began:
+    rows that come in beyond that, or behind it (keys need not ascend), are not visited, so a
+    trigger or the application must write them as they should be. Locks only the
     rows of one batch at a time; where a row stays locked for `policy.timeout`, the batch lets go
-    of its own, and is tried again, smaller; so is one that takes too long. With `keep` it stays
-    on record that it is finished, until `forget` or `forget_finished`: killed before its revision
-    is stamped, it must not begin again.
+    of its own, and is tried again, smaller; so is one that takes too long. In a revision
+    (`unfinished.keeping`) it stays on record that it is finished.
     The connection must be in autocommit mode. Raises MigrationError when nothing could be visited
     for `policy.deadline`.
     """
     policy, throttle = policy or bounds(connection).policy, throttle or Throttle()
-    connection.execute(text(_CREATE_STATE))
-    # A table that was dropped and made again is another one.
-    oid = connection.scalar(text("SELECT to_regclass(:table)::oid"), {"table": backfill.relation})
-    digest = f"{backfill.digest} {oid}"
-    connection.execute(text(_CLAIM), {"name": backfill.name, "digest": digest})
-    total = connection.scalar(text(_ESTIMATE), {"table": backfill.relation})
+    which, left = _begin(connection, backfill, policy)
     size, done = FIRST_SIZE, 0
-    with progress(f"backfilling {backfill.name}", total or None) as advance:
+    with progress(f"backfilling {backfill.name}", left or None) as advance:
         while True:
             before, started = load_of(connection, backfill.relation), time.monotonic()
-            count, size = _visit(connection, backfill, size, policy, throttle)
+            count, size = _visit(connection, backfill, which, size, policy, throttle)
             if not count:
                 break
             done += count
@@ -132,9 +137,29 @@ def run(
             load = load_of(connection, backfill.relation)
             time.sleep(rest(throttle, time.monotonic() - started, load.wal - before.wal))
             _make_way(connection, backfill, throttle, load, policy.deadline)
-    if not keep:
-        forget(connection, backfill.name)
+    done_with(connection, which)
     return done
+
+
+def _begin(connection: Connection, backfill: Backfill, policy: LockPolicy) -> tuple[Which, int]:
+    """Put the backfill on record, unless it is; return which it is, and about how much is left."""
+    table = {"table": backfill.relation}
+    # A table that was dropped and made again is another one.
+    oid = connection.scalar(text("SELECT to_regclass(:table)::oid"), table)
+    total = connection.scalar(text(_ESTIMATE), table)
+    end = _end(connection, backfill, policy)
+    found = {"digest": f"{backfill.digest} {oid}", "end": end, "total": total}
+    return claim(connection, backfill.name, found)
+
+
+def _end(connection: Connection, backfill: Backfill, policy: LockPolicy) -> object:
+    def attempt(timeout: float) -> object:
+        with transaction(connection):
+            driver(connection).execute(bounded(timeout).encode())
+            row = driver(connection).execute(backfill.last_key.encode()).fetchone()
+        return None if row is None else row[0]
+
+    return patiently(connection, f"the end of {backfill.name}", attempt, policy)
 
 
 def _make_way(
@@ -151,7 +176,12 @@ def _make_way(
 
 
 def _visit(
-    connection: Connection, backfill: Backfill, size: int, policy: LockPolicy, throttle: Throttle
+    connection: Connection,
+    backfill: Backfill,
+    which: Which,
+    size: int,
+    policy: LockPolicy,
+    throttle: Throttle,
 ) -> tuple[int, int]:
     """Visit the next batch; return its size, none at the end, and the size of the next one."""
     too_long = False
@@ -162,7 +192,7 @@ def _visit(
         try:
             with transaction(connection):
                 _bound(connection, timeout, throttle)
-                count = _run_batch(connection, backfill, size)
+                count = _run_batch(connection, backfill, which, size)
             return count, next_size(size, time.monotonic() - started, throttle.target)
         except (LockNotAvailable, DeadlockDetected, QueryCanceled) as error:
             too_long = time.monotonic() - started >= throttle.batch
@@ -192,41 +222,23 @@ def _bound(connection: Connection, timeout: float, throttle: Throttle) -> None:
     session.execute(b"SET LOCAL synchronous_commit = off")
 
 
-def _run_batch(connection: Connection, backfill: Backfill, size: int) -> int:
+def _run_batch(connection: Connection, backfill: Backfill, which: Which, size: int) -> int:
     # The row of the state is locked first: a killed client's last COMMIT may still be under way.
-    name = {"name": backfill.name}
-    last, finished = connection.execute(text(_LOCK_STATE), name).one_or_none() or (None, True)
-    if finished:
+    state = locked(connection, which)
+    if state is None or state.finished:
         return 0
+    last, end = state.last_key, state.end_key
     after = "true" if last is None else backfill.after(backfill.literal(last))
+    end = "NULL" if end is None else backfill.literal(end)  # of a table that was empty
     rows = driver(connection)
-    row = rows.execute(backfill.next_batch(after, size).encode()).fetchone()
+    row = rows.execute(backfill.next_batch(after, end, size).encode()).fetchone()
     if row is None:
-        connection.execute(text(_FINISH), name)
+        finish(connection, which)
         return 0
     upto, count = str(row[0]), int(str(row[1]))
     rows.execute(backfill.batch(after, backfill.literal(upto)).encode())
-    connection.execute(text(_SAVE_STATE), name | {"last": upto})
+    advance_to(connection, which, upto, count)
     return count
-
-
-def forget(connection: Connection, name: str) -> None:
-    """Drop the state of a backfill, if there is any, so that it would start from the beginning."""
-    with transaction(connection):
-        _forget(connection, text(f"DELETE FROM {STATE} WHERE name = :name"), {"name": name})
-
-
-def forget_finished(connection: Connection) -> None:
-    """Drop the state of what is finished: part of the transaction that stamps its revision."""
-    _forget(connection, text(f"DELETE FROM {STATE} WHERE finished"), {})
-
-
-def _forget(connection: Connection, delete: TextClause, values: dict[str, str]) -> None:
-    if connection.scalar(text(f"SELECT to_regclass('{STATE}') IS NULL")):
-        return
-    connection.execute(delete, values)
-    if not connection.scalar(text(f"SELECT count(*) FROM {STATE}")):
-        connection.execute(text(f"DROP TABLE {STATE}"))
 
 
 def offline(backfill: Backfill) -> str:
@@ -237,18 +249,20 @@ def offline(backfill: Backfill) -> str:
     first, later = "true", backfill.after("pgmodern_last")
     return f"""DO $backfill$
 DECLARE
+    pgmodern_end {backfill.key_type};
     pgmodern_last {backfill.key_type};
     pgmodern_upto {backfill.key_type};
     pgmodern_count bigint;
 BEGIN
-    {backfill.next_batch(first, FIRST_SIZE)} INTO pgmodern_upto, pgmodern_count;
+    {backfill.last_key} INTO pgmodern_end;
+    {backfill.next_batch(first, "pgmodern_end", FIRST_SIZE)} INTO pgmodern_upto, pgmodern_count;
     IF FOUND THEN
         {backfill.batch(first, "pgmodern_upto")};
     END IF;
     WHILE pgmodern_upto IS NOT NULL LOOP
         COMMIT;
         pgmodern_last := pgmodern_upto;
-        {backfill.next_batch(later, FIRST_SIZE)} INTO pgmodern_upto, pgmodern_count;
+        {backfill.next_batch(later, "pgmodern_end", FIRST_SIZE)} INTO pgmodern_upto, pgmodern_count;
         EXIT WHEN NOT FOUND;
         {backfill.batch(later, "pgmodern_upto")};
     END LOOP;
@@ -256,22 +270,4 @@ END
 $backfill$"""
 
 
-_CREATE_STATE = f"""
-    CREATE TABLE IF NOT EXISTS {STATE} (
-        name text PRIMARY KEY,
-        digest text NOT NULL,
-        last_key text,
-        finished boolean NOT NULL DEFAULT false,
-        updated_at timestamptz NOT NULL DEFAULT now()
-    )
-"""
-# One that has been rewritten since begins again.
-_CLAIM = f"""
-    INSERT INTO {STATE} AS state (name, digest) VALUES (:name, :digest)
-    ON CONFLICT (name) DO UPDATE SET digest = excluded.digest, last_key = NULL, finished = false
-    WHERE state.digest <> excluded.digest
-"""
-_LOCK_STATE = f"SELECT last_key, finished FROM {STATE} WHERE name = :name FOR UPDATE"
-_SAVE_STATE = f"UPDATE {STATE} SET last_key = :last, updated_at = now() WHERE name = :name"
-_FINISH = f"UPDATE {STATE} SET finished = true, updated_at = now() WHERE name = :name"
 _ESTIMATE = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = to_regclass(:table)"

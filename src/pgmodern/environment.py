@@ -17,12 +17,12 @@ from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.pool import NullPool, SingletonThreadPool, StaticPool
 
 from pgmodern import autogenerate, embedded, operations, settings
-from pgmodern.backfill import STATE, forget_finished
 from pgmodern.engine import require_server, unavailable
 from pgmodern.errors import DatabaseUnavailable, MigrationError, PgmodernError, SettingsError
 from pgmodern.extensions import preflight
 from pgmodern.indexes import required_extensions
 from pgmodern.locks import (
+    Bounds,
     Driver,
     LockPolicy,
     bound,
@@ -33,20 +33,13 @@ from pgmodern.locks import (
     plain_cursors,
 )
 from pgmodern.operations.created import RECORD
+from pgmodern.operations.literal import POLICY
 from pgmodern.operations.replaced_column import is_own_name
-from pgmodern.revisions import Heads, Steps, plan
+from pgmodern.revisions import Heads, Steps, plan, void_after
 from pgmodern.runner import after_the_last, alone, require_alone, require_another, shared
+from pgmodern.session import settled
+from pgmodern.unfinished import STATE, drop_state, forget_revisions, keeping
 
-# Of the migration's own session: no default of the database or the role may end a long build, and
-# a killed client must not leave its statement waiting for a lock.
-SESSION = {
-    "statement_timeout": "0",
-    "idle_in_transaction_session_timeout": "0",
-    "idle_session_timeout": "0",
-    "default_transaction_isolation": "read committed",
-    "client_connection_check_interval": "500ms",
-}
-_HAS_TRANSACTION_TIMEOUT = 170_000
 # Connection exception; operator intervention, but for a statement that was cancelled (manual,
 # appendix A).
 _LOST, _CANCELED = {"08", "57"}, "57014"
@@ -73,11 +66,11 @@ def run(
     autogenerate.register()
     _configure_logging()
     try:
+        policy = _policy(policy or LockPolicy())
         if context.is_offline_mode():
-            _run_offline(target_metadata)
+            _run_offline(target_metadata, policy)
         else:
-            policy = _policy(policy or LockPolicy())
-            with _connection(policy) as connection:
+            with _cured(), _connection() as connection:
                 _run_online(connection, target_metadata, policy)
     except PgmodernError as error:
         if context.config.cmd_opts is None:
@@ -92,18 +85,19 @@ def _configure_logging() -> None:
         logging.config.fileConfig(config.config_file_name, disable_existing_loggers=False)
 
 
-def _run_offline(target_metadata: MetaData | Sequence[MetaData]) -> None:
+def _run_offline(target_metadata: MetaData | Sequence[MetaData], policy: LockPolicy) -> None:
     ours: dict[str, Any] = {
         "dialect_name": "postgresql",
         "target_metadata": target_metadata,
         "literal_binds": True,
         "dialect_opts": {"paramstyle": "named"},
         "transaction_per_migration": True,
+        POLICY: policy,
     }
     context.configure(**ours)
     steps = partial(_checked_steps, context.get_context().opts["fn"])
     context.configure(**ours, fn=steps)
-    context.execute(f"SET lock_timeout = '{milliseconds(LockPolicy().timeout)}'")
+    context.execute(f"SET lock_timeout = '{milliseconds(policy.timeout)}'")
     with context.begin_transaction():
         context.run_migrations()
 
@@ -127,18 +121,28 @@ def _run_online(
         context.configure(**ours, fn=partial(_show_plan, options["fn"]))
         _run_migrations()
         return
+    with _migrating(connection, policy) as (observer, held):
+        _check_before_upgrade(connection, target_metadata)
+        steps = partial(_bounded_steps, options["fn"], connection, observer)
+        context.configure(**ours, fn=steps, on_version_apply=_forget)
+        _run_migrations()
+        connection.rollback()
+        drop_state(connection)
+        for name, seconds in held.waited.items():
+            log.info("waited %.1f s in all for %s", seconds, name)
+
+
+@contextmanager
+def _migrating(connection: Connection, policy: LockPolicy) -> Iterator[tuple[Driver, Bounds]]:
+    """Have the connection be the one that migrates, bounded by the policy, while the body runs."""
     with (
         plain_cursors(connection),
+        settled(connection, policy),
         alone(connection.engine, driver(connection)) as observer,
         after_the_last(connection),
         bound(connection, policy, observer) as held,
     ):
-        _check_before_upgrade(connection, target_metadata)
-        steps = partial(_bounded_steps, options["fn"], connection, observer)
-        context.configure(**ours, fn=steps, on_version_apply=_forget_finished)
-        _run_migrations()
-        for name, seconds in held.waited.items():
-            log.info("waited %.1f s in all for %s", seconds, name)
+        yield observer, held
 
 
 def _is_dry_run() -> bool:
@@ -172,25 +176,8 @@ def _seconds(name: str, given: str) -> float:
 
 
 def _run_migrations() -> None:
-    try:
-        with context.begin_transaction():
-            context.run_migrations()
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise _lost(error.orig) from error
-        if explained := _explained(error.orig):
-            raise explained from error
-        raise
-    except PendingRollbackError as error:  # the end of an autocommit block hides what ended it
-        raise _lost(error.__context__) from error
-    except psycopg.Error as error:  # from psycopg, which online operations speak to
-        state = error.sqlstate or "08"
-        is_lost = state[:2] in _LOST and state != _CANCELED
-        if isinstance(error, psycopg.OperationalError) and is_lost:
-            raise _lost(error) from error
-        if explained := _explained(error):
-            raise explained from error
-        raise
+    with context.begin_transaction():
+        context.run_migrations()
 
 
 def _checked_steps(steps: Steps, heads: Heads, migration: MigrationContext) -> list[MigrationStep]:
@@ -219,6 +206,8 @@ def _bounded_steps(
         step, run = each.step, each.step.migration_fn
         if each.kind == "transactional":
             run = partial(_run_from_savepoint, connection, step.short_log, run)
+        else:
+            run = partial(_run_keeping, connection, step.revision.revision, run)
         run = partial(_run_timed, runner, step.short_log, run)
         step.migration_fn = update_wrapper(run, step.migration_fn)  # Alembic asks for its name
     return [each.step for each in planned]
@@ -257,6 +246,13 @@ def _transactional(what: str) -> Iterator[None]:
         del migration.autocommit_block
 
 
+def _run_keeping(
+    connection: Connection, revision: str, run: Callable[..., None], **kw: Any
+) -> None:
+    with keeping(connection, revision):
+        run(**kw)
+
+
 def _run_timed(runner: Driver, what: str, run: Callable[..., None], **kw: Any) -> None:
     require_alone(runner)
     started = time.monotonic()
@@ -264,14 +260,14 @@ def _run_timed(runner: Driver, what: str, run: Callable[..., None], **kw: Any) -
     log.info("%s: %.1f s", what, time.monotonic() - started)
 
 
-def _forget_finished(
+def _forget(
     ctx: MigrationContext,
-    step: MigrationInfo,  # noqa: ARG001
+    step: MigrationInfo,
     heads: Collection[Any],  # noqa: ARG001
     run_args: Mapping[str, Any],  # noqa: ARG001
 ) -> None:
     assert ctx.connection is not None
-    forget_finished(ctx.connection)
+    forget_revisions(ctx.connection, void_after(step))
 
 
 def _require_direct(connection: Connection) -> None:
@@ -287,28 +283,52 @@ def _require_direct(connection: Connection) -> None:
         )
 
 
+@contextmanager
+def _cured() -> Iterator[None]:
+    """Raise what is not a revision's own error as one of ours, which says the cure."""
+    try:
+        yield
+    except (DBAPIError, PendingRollbackError, psycopg.Error) as error:
+        if explained := _explained(error):
+            raise explained from error
+        raise
+
+
+def _explained(error: Exception) -> PgmodernError | None:
+    """Give an error that is not the revision's own its cure; None for any other."""
+    if isinstance(error, PendingRollbackError):  # the end of an autocommit block hides what was
+        return _lost(error.__context__)
+    # from psycopg itself, which online operations speak to, or wrapped by SQLAlchemy
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if _is_loss(cause) or (isinstance(error, DBAPIError) and error.connection_invalidated):
+        return _lost(cause)
+    if isinstance(cause, psycopg.errors.LockNotAvailable):
+        return MigrationError(
+            f"A table stayed locked: {cause}",
+            "What was not committed is undone. Run again when the transaction that holds the "
+            "lock has ended (pg_stat_activity, pg_locks).",
+        )
+    if isinstance(cause, psycopg.errors.InsufficientPrivilege):
+        return MigrationError(
+            f"This role may not do that: {cause}",
+            "Run the migrations as the role that owns the tables, and GRANT it CREATE on the "
+            "schema.",
+        )
+    return None
+
+
+def _is_loss(error: BaseException | None) -> bool:
+    if not isinstance(error, psycopg.OperationalError):
+        return False
+    state = error.sqlstate or "08"  # the connection broke before the server said anything
+    return state[:2] in _LOST and state != _CANCELED
+
+
 def _lost(error: BaseException | None) -> DatabaseUnavailable:
     return DatabaseUnavailable(
         f"The connection was lost: {error}",
         "Run again: what was finished stays, the rest is taken up where it stopped.",
     )
-
-
-def _explained(error: BaseException | None) -> PgmodernError | None:
-    """Give an error that is not the revision's own its cure; None for any other."""
-    if isinstance(error, psycopg.errors.LockNotAvailable):
-        return MigrationError(
-            f"A table stayed locked: {error}",
-            "What was not committed is undone. Run again when the transaction that holds the "
-            "lock has ended (pg_stat_activity, pg_locks).",
-        )
-    if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        return MigrationError(
-            f"This role may not do that: {error}",
-            "Run the migrations as the role that owns the tables, and GRANT it CREATE on the "
-            "schema.",
-        )
-    return None
 
 
 def is_application_s(name: str | None, type_: str, _parents: object) -> bool:
@@ -334,7 +354,7 @@ def _check_before_upgrade(
 
 
 @contextmanager
-def _connection(policy: LockPolicy) -> Iterator[Connection]:
+def _connection() -> Iterator[Connection]:
     given = context.config.attributes.get("connection")
     if isinstance(given, Connection):
         if given.in_transaction():
@@ -366,16 +386,10 @@ def _connection(policy: LockPolicy) -> Iterator[Connection]:
         _require_another(connection)
     with connection:
         _require_transactions(connection)
-        ours = SESSION | {"lock_timeout": milliseconds(policy.timeout)}
-        if driver(connection).info.server_version >= _HAS_TRANSACTION_TIMEOUT:
-            ours["transaction_timeout"] = "0"
-        for name, value in ours.items():
-            connection.execute(text(f"SET {name} = '{value}'"))
-        connection.commit()
         try:
             yield connection
         finally:
-            connection.invalidate()  # a session with our settings must not go back to a pool
+            connection.invalidate()  # a session with what revisions set must not go back to a pool
 
 
 def _require_another(connection: Connection) -> None:

@@ -82,14 +82,14 @@ _BLOCKERS = """
 class Bounds:
     """What a migration's connection waits by: the policy, and a second connection that watches.
 
-    `waited` sums up, for each session, how many seconds it was waited for. `stamps` says that a
-    revision is stamped in the end, with which states of work that is finished may go.
+    `waited` sums up, for each session, how many seconds it was waited for. `seen` is whom the
+    watch that is under way saw last, None when there is none.
     """
 
     policy: LockPolicy = field(default_factory=LockPolicy)
     observer: Driver | None = None
     waited: dict[str, float] = field(default_factory=dict)
-    stamps: bool = False
+    seen: list[Blocker] | None = None
 
 
 def bounds(connection: Connection) -> Bounds:
@@ -102,7 +102,7 @@ def bounds(connection: Connection) -> Bounds:
 def bound(connection: Connection, policy: LockPolicy, observer: Driver | None) -> Iterator[Bounds]:
     """Have all that waits on this connection wait by the policy while the body runs."""
     info = connection.info  # of a connection that is lost in between there is none
-    info[_KEY] = Bounds(policy, observer, stamps=True)
+    info[_KEY] = Bounds(policy, observer)
     try:
         yield info[_KEY]
     finally:
@@ -159,13 +159,15 @@ def blockers(observer: Driver, pid: int) -> list[Blocker]:
 def watched(connection: Connection) -> Iterator[list[Blocker]]:
     """Note whom the connection waits for while the body runs, and say so when it takes long.
 
-    A statement that gave up waiting cannot tell any more who was in its way.
+    A statement that gave up waiting cannot tell any more who was in its way. Inside of another
+    watch it is that one, so that what was waited for is counted once.
     """
-    found: list[Blocker] = []
     by = bounds(connection)
-    if by.observer is None:
-        yield found
+    if by.observer is None or by.seen is not None:
+        yield [] if by.seen is None else by.seen
         return
+    found: list[Blocker] = []
+    by.seen = found
     over, pid = threading.Event(), driver(connection).info.backend_pid
     watch = threading.Thread(target=_watch, args=(by, pid, over, found), daemon=True)
     watch.start()
@@ -174,6 +176,7 @@ def watched(connection: Connection) -> Iterator[list[Blocker]]:
     finally:
         over.set()
         watch.join()
+        by.seen = None
 
 
 def _watch(by: Bounds, pid: int, over: threading.Event, found: list[Blocker]) -> None:

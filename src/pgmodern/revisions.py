@@ -4,10 +4,9 @@ import ast
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any, Literal
 
-from alembic.runtime.migration import MigrationContext, MigrationStep, RevisionStep
+from alembic.runtime.migration import MigrationContext, MigrationInfo, MigrationStep, RevisionStep
 
 from pgmodern.errors import MigrationError
 
@@ -35,19 +34,26 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What the source of a revision's function says: its directives, and whether it commits."""
+
+    calls: tuple[Call, ...] = ()
+    commits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
-    """One step of a run, and how it runs."""
+    """One step of a run, how it runs, and what it calls."""
 
     step: Any
     kind: Kind
+    calls: tuple[Call, ...] = ()
 
     def lines(self) -> Iterator[str]:
         """Yield what a dry run shows of it."""
         yield f"{self.step.short_log}  ({self.kind})"
-        if isinstance(self.step, RevisionStep):
-            source = inspect.getsource(self.step.revision.module)
-            for call in directives(source, _direction(self.step)):
-                yield f"    op.{call.directive}, line {call.line}"
+        for call in self.calls:
+            yield f"    op.{call.directive}, line {call.line}"
 
 
 def plan(steps: Steps, heads: Heads, migration: MigrationContext) -> list[Planned]:
@@ -61,48 +67,61 @@ def plan(steps: Steps, heads: Heads, migration: MigrationContext) -> list[Planne
 def _planned(step: MigrationStep) -> Planned:
     if not isinstance(step, RevisionStep):  # a stamp
         return Planned(step, "transactional")
-    return Planned(step, kind(step.revision.module, _direction(step)))
+    module, direction = step.revision.module, _direction(step)
+    reading = read(inspect.getsource(module), direction)
+    return Planned(step, kind(reading, f"{module.revision}: {direction}()"), reading.calls)
+
+
+def void_after(step: MigrationInfo) -> set[str]:
+    """Return the revisions whose unfinished work is void once a step is stamped.
+
+    Those that it passes; on the way down also those that stand on them: what they worked on may
+    be gone.
+    """
+    revisions, passed = step.revision_map, set(step.up_revision_ids)
+    if step.is_stamp:
+        between = revisions.iterate_revisions(step.up_revision_ids, step.down_revision_ids)
+        passed |= {each.revision for each in between}
+    pending = [] if step.is_upgrade else list(passed)
+    while pending:
+        revision = revisions.get_revision(pending.pop())
+        following = set(revision.nextrev) - passed if revision else set()
+        passed |= following
+        pending += following
+    return passed
 
 
 def _direction(step: RevisionStep) -> Direction:
     return "upgrade" if step.is_upgrade else "downgrade"
 
 
-def kind(module: ModuleType, direction: Direction) -> Kind:
-    """Return how the revision's function runs; an empty one is transactional.
+def kind(reading: Reading, function: str) -> Kind:
+    """Return how a revision's function runs; an empty one is transactional.
 
     A mixed one could be killed between its parts and be left half applied and unstamped, so it
-    is refused: raises MigrationError that names the lines. One that opens `autocommit_block()`
-    itself looks after itself, "by hand".
+    is refused: raises MigrationError that names the function and the lines. One that opens
+    `autocommit_block()` itself looks after itself, "by hand".
     """
-    source = inspect.getsource(module)
-    calls = list(directives(source, direction))
-    online = [call for call in calls if call.online]
-    others = [call for call in calls if not call.online]
+    online = [call for call in reading.calls if call.online]
+    others = [call for call in reading.calls if not call.online]
     if online and others:
         raise MigrationError(
-            f"Revision {module.revision}: {direction}() mixes op.{online[0].directive} "
+            f"Revision {function} mixes op.{online[0].directive} "
             f"(line {online[0].line}), which runs outside a transaction, with "
             f"op.{others[0].directive} (line {others[0].line}), which needs one.",
             "Split it: first a revision with the one kind, then one with the other.",
         )
     if online:
         return "online"
-    return "by hand" if _commits(source, direction) else "transactional"
+    return "by hand" if reading.commits else "transactional"
 
 
-def _commits(source: str, function: str) -> bool:
+def read(source: str, function: str) -> Reading:
+    """Read what a function does, also through the module's other functions."""
     tree = ast.parse(source)
-    return any(node.attr == "autocommit_block" for node in _attributes(tree, function))
-
-
-def directives(source: str, function: str) -> Iterator[Call]:
-    """Yield the directives that a function calls, also through the module's other functions."""
-    tree = ast.parse(source)
-    op = _name_of_op(tree)
-    for node in _attributes(tree, function):
-        if _is_directive(node, op):
-            yield Call(node.attr, node.lineno)
+    op, asked = _name_of_op(tree), list(_attributes(tree, function))
+    calls = (Call(node.attr, node.lineno) for node in asked if _is_directive(node, op))
+    return Reading(tuple(calls), any(node.attr == "autocommit_block" for node in asked))
 
 
 def _attributes(tree: ast.Module, function: str) -> Iterator[ast.Attribute]:

@@ -91,7 +91,12 @@ def test_a_deadlock_is_tried_again(
 
 
 def test_who_is_in_the_way_is_named_while_waiting(
-    empty_database_url: URL, connect: Connect, start_alembic: Start, alembic: Run, revise: Revise
+    empty_database_url: URL,
+    connect: Connect,
+    start_alembic: Start,
+    alembic: Run,
+    revise: Revise,
+    blocked: Blocked,
 ) -> None:
     ini = revise(CREATE, ALTER)
     assert alembic("upgrade", "r1", url=empty_database_url, ini=ini).returncode == 0
@@ -100,7 +105,8 @@ def test_who_is_in_the_way_is_named_while_waiting(
     with holder.transaction():
         holder.execute("SELECT * FROM second")
         process = start_alembic("upgrade", "head", url=empty_database_url, ini=ini)
-        time.sleep(3)
+        blocked(empty_database_url)
+        time.sleep(2)
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 0, stderr
     named = f"pid {holder.info.backend_pid} (nightly report, user "

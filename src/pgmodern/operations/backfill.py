@@ -11,7 +11,6 @@ from sqlalchemy import Connection
 
 from pgmodern import backfill
 from pgmodern.backfill import Backfill
-from pgmodern.locks import bounds
 from pgmodern.operations.literal import run_or_write
 from pgmodern.operations.rendering import call
 from pgmodern.throttle import Throttle
@@ -53,8 +52,7 @@ def run_online(operations: Operations, operation: BackfillOnline) -> None:
     """Run the backfill, or write the block that does."""
 
     def run(connection: Connection) -> None:
-        keep = bounds(connection).stamps
-        backfill.run(connection, operation.backfill, throttle=operation.throttle, keep=keep)
+        backfill.run(connection, operation.backfill, throttle=operation.throttle)
 
     run_or_write(operations, run, [backfill.offline(operation.backfill)])
 

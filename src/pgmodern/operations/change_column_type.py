@@ -19,7 +19,7 @@ from pgmodern import backfill
 from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import quoted, require_temporary
 from pgmodern.locks import bounds, driver, execute_briefly, patience, patiently, transaction
-from pgmodern.operations.literal import execute, run_or_write, string
+from pgmodern.operations.literal import execute, policy_of, run_or_write, string
 from pgmodern.operations.rendering import call
 from pgmodern.operations.replaced_column import (
     NAMED,
@@ -29,6 +29,7 @@ from pgmodern.operations.replaced_column import (
     ReplacedColumn,
 )
 from pgmodern.operations.replaced_column.script import locked, script, swap
+from pgmodern.unfinished import forget
 
 Rows = list[tuple[Any, ...]]
 
@@ -143,8 +144,8 @@ class DropReplacedColumn(MigrateOperation):
 
 
 def _change(operations: Operations, operation: ChangeColumnTypeOnline) -> None:
-    change = operation.change
-    run_or_write(operations, lambda connection: _run(connection, change), [script(change)])
+    change, policy = operation.change, policy_of(operations)
+    run_or_write(operations, lambda connection: _run(connection, change), [script(change, policy)])
 
 
 def _run(connection: Connection, change: ColumnChange) -> None:
@@ -207,9 +208,9 @@ def _refuse(connection: Connection, change: ColumnChange) -> None:
 
 def _fill(connection: Connection, change: ColumnChange) -> None:
     if _rows(connection, "SELECT NOT pg_temp.pgmodern_is_filling()")[0][0]:
-        backfill.forget(connection, change.backfill().name)
+        forget(connection, change.backfill().name)
         execute_briefly(connection, *locked(change, "begin"))
-    backfill.run(connection, change.backfill(), keep=bounds(connection).stamps)
+    backfill.run(connection, change.backfill())
 
 
 def _build(connection: Connection, change: ColumnChange) -> None:

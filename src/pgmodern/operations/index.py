@@ -25,8 +25,16 @@ from sqlalchemy.schema import CreateIndex
 from pgmodern.errors import MigrationError
 from pgmodern.indexes import catalogue
 from pgmodern.indexes.catalogue import Definition, quoted
-from pgmodern.locks import bounds, driver, execute_briefly, patience, patiently, transaction
-from pgmodern.operations.literal import patiently_offline, run_or_write, string
+from pgmodern.locks import (
+    LockPolicy,
+    bounds,
+    driver,
+    execute_briefly,
+    patience,
+    patiently,
+    transaction,
+)
+from pgmodern.operations.literal import patiently_offline, policy_of, run_or_write, string
 from pgmodern.operations.names import derived
 from pgmodern.operations.rendering import call
 from pgmodern.operations.successor import passed_on, tablespace
@@ -152,7 +160,9 @@ def create(operations: Operations, operation: CreateIndexOnline | ReplaceIndexOn
 
     replaces = isinstance(operation, ReplaceIndexOnline)
     script = _replacement_script if replaces else _build_script
-    run_or_write(operations, run, script(*_with_spare(operation.index, context)))
+    run_or_write(
+        operations, run, script(policy_of(operations), *_with_spare(operation.index, context))
+    )
 
 
 def _resolved(connection: Connection, index: CreateIndexOp) -> CreateIndexOp:
@@ -376,21 +386,20 @@ def _oid(index: Index) -> str:
     return f"to_regclass({string(_qualified(index))})"
 
 
-def _build_script(index: Index, _spare: Index | None = None) -> Iterator[str]:
+def _build_script(policy: LockPolicy, index: Index, _spare: Index | None = None) -> Iterator[str]:
+    build = str(CreateIndex(index, if_not_exists=True).compile(dialect=_DIALECT))
     yield _drop_invalid(index)
-    yield from patiently_offline(
-        str(CreateIndex(index, if_not_exists=True).compile(dialect=_DIALECT))
-    )
+    yield from patiently_offline(build, policy)
     yield _check_valid(index)
 
 
-def _replacement_script(index: Index, spare: Index) -> Iterator[str]:
+def _replacement_script(policy: LockPolicy, index: Index, spare: Index) -> Iterator[str]:
     # CREATE INDEX names no tablespace that is not known yet; a default it takes.
     yield (
         f"DO $space$ BEGIN PERFORM set_config('default_tablespace', ({tablespace(_oid(index))}), "
         "false); END $space$"
     )
-    yield from _build_script(spare)
+    yield from _build_script(policy, spare)
     yield "RESET default_tablespace"
     yield f"""DO $passed$
 DECLARE
@@ -401,7 +410,7 @@ BEGIN
     END LOOP;
 END
 $passed$"""
-    yield from patiently_offline(drop_sql(str(index.name), _table(index).schema))
+    yield from patiently_offline(drop_sql(str(index.name), _table(index).schema), policy)
     yield _rename(spare, str(index.name))
 
 
@@ -435,7 +444,8 @@ def drop(operations: Operations, operation: DropIndexOnline) -> None:
         for name in names:
             drop_concurrently(connection, name, schema)
 
-    script = (line for name in names for line in patiently_offline(drop_sql(name, schema)))
+    policy = policy_of(operations)
+    script = (line for name in names for line in patiently_offline(drop_sql(name, schema), policy))
     run_or_write(operations, run, script)
 
 

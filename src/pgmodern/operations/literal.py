@@ -7,6 +7,14 @@ from sqlalchemy import Connection, text
 
 from pgmodern.locks import LockPolicy, milliseconds
 
+POLICY = "pgmodern_lock_policy"  # the name of the script's policy among the context's options
+
+
+def policy_of(operations: Operations) -> LockPolicy:
+    """Return the policy that a script waits by."""
+    policy: LockPolicy = operations.migration_context.opts.get(POLICY, LockPolicy())
+    return policy
+
 
 def execute(operations: Operations, sql: str) -> None:
     """Execute SQL in which a colon and a percent sign mean nothing."""
@@ -26,12 +34,11 @@ def run_or_write(
             execute(operations, statement)
 
 
-def patiently_offline(statement: str) -> tuple[str, str, str]:
+def patiently_offline(statement: str, policy: LockPolicy) -> tuple[str, str, str]:
     """Return the script of a concurrent build or drop, which may wait for older transactions.
 
-    The rest of a script waits a second for a lock (see `environment`).
+    The rest of a script waits `policy.timeout` for a lock (see `environment`).
     """
-    policy = LockPolicy()
     return (
         f"SET lock_timeout = '{milliseconds(policy.build)}'",
         statement,

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pgmodern.errors import MigrationError
 from pgmodern.locks import LockPolicy, bounds, driver, patiently, transaction
-from pgmodern.operations.literal import execute, run_or_write
+from pgmodern.operations.literal import execute, policy_of, run_or_write
 from pgmodern.operations.partitions import Table
 from pgmodern.operations.rendering import call
 
@@ -167,8 +167,8 @@ def _run(connection: Connection, what: str, *blocks: Block) -> None:
         _run_block(connection, what, block)
 
 
-def _script(*blocks: Block) -> Iterator[str]:
-    return (block(LockPolicy().timeout) for block in blocks)
+def _script(operations: Operations, *blocks: Block) -> Iterator[str]:
+    return (block(policy_of(operations).timeout) for block in blocks)
 
 
 def _partition(operations: Operations, operation: PartitionTableOnline) -> None:
@@ -182,7 +182,7 @@ def _partition(operations: Operations, operation: PartitionTableOnline) -> None:
             _forget(connection, table)
             raise
 
-    run_or_write(operations, run, _script(*blocks))
+    run_or_write(operations, run, _script(operations, *blocks))
 
 
 def _forget(connection: Connection, table: Table) -> None:
@@ -198,7 +198,9 @@ def _forget(connection: Connection, table: Table) -> None:
 
 def _unpartition(operations: Operations, operation: UnpartitionTableOnline) -> None:
     what, block = f"making {operation.table.name} one table", operation.table.take_back
-    run_or_write(operations, lambda connection: _run(connection, what, block), _script(block))
+    run_or_write(
+        operations, lambda connection: _run(connection, what, block), _script(operations, block)
+    )
 
 
 def _add(operations: Operations, operation: AddPartitions) -> None:
@@ -208,7 +210,7 @@ def _add(operations: Operations, operation: AddPartitions) -> None:
 
 def _timeout(operations: Operations) -> float:
     if operations.migration_context.as_sql:
-        return LockPolicy().timeout
+        return policy_of(operations).timeout
     return bounds(operations.get_bind()).policy.timeout
 
 

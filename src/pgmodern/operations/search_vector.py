@@ -11,7 +11,7 @@ from alembic.operations.ops import CreateIndexOp
 from sqlalchemy import Connection, Dialect, column, table
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-from pgmodern.backfill import Backfill, forget
+from pgmodern.backfill import Backfill
 from pgmodern.indexes.catalogue import quoted
 from pgmodern.indexes.fulltext import SIMPLE_UNACCENT, Weight, document
 from pgmodern.locks import execute_briefly
@@ -20,6 +20,7 @@ from pgmodern.operations.index import CreateIndexOnline, create
 from pgmodern.operations.literal import run_or_write
 from pgmodern.operations.names import derived, fitting
 from pgmodern.operations.rendering import call
+from pgmodern.unfinished import forget
 
 _DIALECT: Dialect = PGDialect_psycopg(paramstyle="named")  # type: ignore[no-untyped-call]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pgmodern import backfill
+from pgmodern.locks import LockPolicy, bounded, milliseconds
 from pgmodern.operations.literal import string
 from pgmodern.operations.replaced_column import NAMED, STALE, UNCONVERTED, ColumnChange
 
 _COMMENT = r"""-- For psql with ON_ERROR_STOP: the catalogue decides what is to be built, and
--- \gexec runs it. Where a lock is not had within a second it stops: run it again, it goes on."""
+-- \gexec runs it. Where a lock is not had in time it stops: run it again, it goes on."""
 
 
 def locked(change: ColumnChange, step: str) -> tuple[str, str]:
@@ -64,8 +65,11 @@ END
 $pgmodern$"""
 
 
-def script(change: ColumnChange) -> str:
+def script(change: ColumnChange, policy: LockPolicy) -> str:
     r"""Return the change as a script for psql, whose `\gexec` runs what a query returns."""
+    build, brief = (
+        f"SET lock_timeout = '{milliseconds(each)}';" for each in (policy.build, policy.timeout)
+    )
     lines = [
         _COMMENT,
         "SET client_min_messages = warning;",
@@ -74,19 +78,18 @@ def script(change: ColumnChange) -> str:
         "SELECT direction = 'forth' AS pgmodern_forth, direction <> 'done' AS pgmodern_todo "
         "FROM pg_temp.pgmodern_state() \\gset",
         "\\if :pgmodern_forth",
-        _briefly(*locked(change, "begin")),
+        _briefly(policy, *locked(change, "begin")),
         f"{backfill.offline(change.backfill())};",
         "\\endif\n\\if :pgmodern_todo",
         f"{_check_converted(change)};",
+        build,
         *(f"SELECT pg_temp.pgmodern_{step}() \\gexec" for step in ("left", "indexes")),
-        "SET lock_timeout = '1s';",
+        brief,
         *(f"SELECT pg_temp.pgmodern_{step}() \\gexec" for step in ("missing", "validations")),
-        "RESET lock_timeout;",
-        _briefly(*swap(change)),
+        _briefly(policy, *swap(change)),
         "\\else",
-        "SET lock_timeout = '1s';",
+        brief,
         "SELECT pg_temp.pgmodern_abandoned() \\gexec",
-        "RESET lock_timeout;",
         "\\endif",
         "RESET client_min_messages",
     ]
@@ -106,9 +109,9 @@ END
 $pgmodern$"""
 
 
-def _briefly(*statements: str) -> str:
-    body = "\n".join(f"{each};" for each in statements)
-    return f"BEGIN;\nSET LOCAL lock_timeout = '1s';\n{body}\nCOMMIT;"
+def _briefly(policy: LockPolicy, *statements: str) -> str:
+    body = "\n".join(f"{each};" for each in (bounded(policy.timeout), *statements))
+    return f"BEGIN;\n{body}\nCOMMIT;"
 
 
 def _check_converted(change: ColumnChange) -> str:
