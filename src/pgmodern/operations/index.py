@@ -385,7 +385,7 @@ def _build_script(index: Index, _spare: Index | None = None) -> Iterator[str]:
 
 
 def _replacement_script(index: Index, spare: Index) -> Iterator[str]:
-    # CREATE INDEX names no tablespace that is not known yet; a default it takes.
+    # Where the old index lies is not known while this is written.
     yield (
         f"DO $space$ BEGIN PERFORM set_config('default_tablespace', ({tablespace(_oid(index))}), "
         "false); END $space$"
