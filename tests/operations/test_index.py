@@ -53,7 +53,7 @@ STEPS: list[tuple[Step, str]] = [
         create(
             text("to_tsvector('simple', title) tsvector_ops(siglen=32)"), postgresql_using="gist"
         ),
-        "tsvector_ops (siglen='9')",
+        "tsvector_ops (siglen='32')",
     ),
     (
         create("title", unique=True, postgresql_nulls_not_distinct=True),

@@ -11,6 +11,7 @@ from sqlalchemy.schema import CreateIndex
 from pgmodern.errors import MigrationError
 from pgmodern.locks import driver, transaction
 
+# PostgreSQL 17.12 keeps a log position among a column's options, as pg_attver.
 _DEFINITION = text("""
     SELECT relation.relname AS table_name,
            method.amname AS method,
@@ -23,8 +24,9 @@ _DEFINITION = text("""
                  FROM unnest(index.indclass) WITH ORDINALITY AS used (opclass, number)
                  JOIN pg_catalog.pg_opclass AS opclass ON opclass.oid = used.opclass
                  ORDER BY number) AS opclasses,
-           ARRAY(SELECT array_to_string(ARRAY(SELECT unnest(attoptions) AS option ORDER BY option),
-                                        ', ')
+           ARRAY(SELECT array_to_string(ARRAY(
+                     SELECT option FROM unnest(attoptions) AS option
+                     WHERE NOT starts_with(option, 'pg_attver=') ORDER BY option), ', ')
                  FROM pg_catalog.pg_attribute
                  WHERE attrelid = index.indexrelid AND attnum BETWEEN 1 AND index.indnkeyatts
                  ORDER BY attnum) AS opclass_parameters,

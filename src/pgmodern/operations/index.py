@@ -394,7 +394,7 @@ def _build_script(policy: LockPolicy, index: Index, _spare: Index | None = None)
 
 
 def _replacement_script(policy: LockPolicy, index: Index, spare: Index) -> Iterator[str]:
-    # CREATE INDEX names no tablespace that is not known yet; a default it takes.
+    # Where the old index lies is not known while this is written.
     yield (
         f"DO $space$ BEGIN PERFORM set_config('default_tablespace', ({tablespace(_oid(index))}), "
         "false); END $space$"
