@@ -229,7 +229,7 @@ TEST_THAT_NOTES_THE_SERVER = """
     def test_it(session):
         data = session.scalar(text("SHOW data_directory"))
         pid = Path(data, "postmaster.pid").read_text().split()[0]
-        Path("server").write_text(f"{data} {pid}")
+        Path("server").write_text(f"{data} {pid} {session.scalar(text('SHOW fsync'))}")
 """
 
 
@@ -242,10 +242,19 @@ def test_an_embedded_server_is_started_and_gone_with_its_data(
     result = project.runpytest_subprocess()
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["postgres: embedded (auto: Docker does not answer)"])
-    data, pid = (project.path / "server").read_text().split()
+    data, pid, waits_for_the_disk = (project.path / "server").read_text().split()
+    assert waits_for_the_disk == "off"
     assert temporary in Path(data).parents
     assert not Path(data).exists()
     assert _ends(int(pid))
+
+
+def test_a_server_that_was_named_keeps_its_settings(
+    project: pytest.Pytester, guarded_server: URL
+) -> None:
+    project.makepyfile(dedent(TEST_THAT_NOTES_THE_SERVER))
+    project.runpytest(f"--postgres={_plain(guarded_server)}").assert_outcomes(passed=1)
+    assert (project.path / "server").read_text().endswith(" on")
 
 
 @pytest.mark.parametrize(

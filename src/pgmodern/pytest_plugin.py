@@ -129,14 +129,27 @@ def postgres_url(request: pytest.FixtureRequest) -> Iterator[URL]:
     with ExitStack() as stack:
         if server == "container":
             image = request.config.getini("pgmodern_image")
-            yield stack.enter_context(_container(image, request.config.rootpath))
+            yield _hurried(stack.enter_context(_container(image, request.config.rootpath)))
         elif server == "embedded":
             home = tempfile.mkdtemp(prefix="pgmodern-")
             # Before the server starts: what is registered last runs first, and that stops it.
             atexit.register(shutil.rmtree, home, ignore_errors=True)
-            yield embedded.start(Path(home), keep=False)
+            yield _hurried(embedded.start(Path(home), keep=False))
         else:
             yield parse_url(server)
+
+
+def _hurried(server: URL) -> URL:
+    """Have a server that is only the tests' wait for no disk: its data ends with them.
+
+    A database for every test is made and dropped, each with a checkpoint.
+    """
+    admin = sa_create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        for setting in ("fsync", "full_page_writes"):
+            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+    return server
 
 
 @contextmanager

@@ -70,6 +70,12 @@ def test_a_partitioned_table_is_as_its_model(connection: Connection, schema: str
     table = Partitioned("plays", schema, "at", "1 month", 2)
     for block in (table.refuse, table.announce, table.validate, table.swap):
         connection.exec_driver_sql(block(1).replace("%", "%%"))
+    more = Partitioned("plays", schema, ahead=4).extend(1)
+    connection.exec_driver_sql(more.replace("%", "%%"))
+    whole = f"{schema or 'public'}.plays"
+    connection.exec_driver_sql(f"CREATE TABLE others PARTITION OF {whole} DEFAULT")
     assert changes(connection, metadata) == []
-    connection.exec_driver_sql("CREATE TABLE unknown (id int)")
+    connection.exec_driver_sql(f"ALTER TABLE {whole} DETACH PARTITION others")
+    assert set(changes(connection, metadata)) == {"remove_index", "remove_table"}
+    connection.exec_driver_sql("DROP TABLE others; CREATE TABLE unknown (id int)")
     assert changes(connection, metadata) == ["remove_table"]

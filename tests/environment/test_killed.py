@@ -9,7 +9,7 @@ from alembic.config import Config
 from sqlalchemy import URL, create_engine
 from sqlalchemy.pool import NullPool
 
-from tests.kills import NEVER, libpq, run_doomed
+from tests.kills import NEVER, run_doomed
 
 Connect = Callable[[URL], psycopg.Connection]
 Revise = Callable[..., Path]
@@ -19,36 +19,33 @@ statement = "UPDATE songs SET plays = plays + 1 WHERE {range}"
 op.backfill_online("plays", table="songs", statement=statement)
 op.create_index_online("ix", "songs", ["plays"])
 """
+FILL = """
+    CREATE TABLE songs (id bigint PRIMARY KEY, plays int DEFAULT 0);
+    INSERT INTO songs SELECT generate_series(1, 700)
+"""
 
 
 def test_a_backfill_that_is_done_does_not_begin_again_before_it_is_stamped(
-    empty_database_url: URL,
-    postgres_url: URL,
-    connect: Connect,
-    clone: Callable[[URL], URL],
-    revise: Revise,
+    empty_database_url: URL, postgres_url: URL, connect: Connect, revise: Revise
 ) -> None:
-    ini = revise(BODY)
-    with psycopg.connect(libpq(empty_database_url), autocommit=True) as database:
-        database.execute("CREATE TABLE songs (id bigint PRIMARY KEY, plays int DEFAULT 0)")
-        database.execute("INSERT INTO songs SELECT generate_series(1, 700)")
+    ini, url = revise(BODY), empty_database_url
+    admin, database = connect(postgres_url), connect(url)
 
     def upgrade(url: URL) -> None:
         engine = create_engine(url, poolclass=NullPool)
         command.upgrade(Config(ini, attributes={"connection": engine}), "head")
 
-    admin = connect(postgres_url)
-    whole = run_doomed(admin, clone(empty_database_url), upgrade, NEVER, "SIGKILL").statements
+    database.execute(FILL)
+    whole = run_doomed(admin, url, upgrade, NEVER, "SIGKILL").statements
     wrong = []
     for fatal in range(whole):
-        url = clone(empty_database_url)
+        database.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        database.execute(FILL)
         assert run_doomed(admin, url, upgrade, fatal, "SIGKILL").struck
         upgrade(url)
-        database = connect(url)
         plays = database.execute("SELECT plays, count(*) FROM songs GROUP BY 1").fetchall()
         left = database.execute("SELECT to_regclass('pgmodern_backfill') IS NULL").fetchone()
         if plays != [(1, 700)] or left != (True,):
             wrong.append((fatal, plays, left))
-        database.close()
     assert not wrong
     assert whole > 30

@@ -25,6 +25,12 @@ def step(op: Any) -> None:
     )
 
 
+def forget(op: Any) -> None:
+    """Make it as if the backfill had not been: that takes less time than another database."""
+    op.execute("UPDATE songs SET title = ''")
+    op.execute("DROP TABLE IF EXISTS pgmodern_backfill")
+
+
 def test_every_row_is_visited_once_outside_a_transaction(
     database: psycopg.Connection, apply: Apply
 ) -> None:
@@ -49,7 +55,7 @@ def test_what_a_revision_did_before_is_committed_by_then(
 
 
 def test_killed_anywhere_it_goes_on_where_it_stopped(proof: Proof) -> None:
-    proof("backfill_online", step, fill=FILL)
+    proof("backfill_online", step, forget, fill=FILL)
 
 
 def test_the_script_visits_every_row_once(

@@ -48,18 +48,3 @@ def test_a_row_that_a_second_run_visits_again_is_found(
     with pytest.raises(AssertionError, match="SIGKILL before"):
         proof("visits twice", step, fill=FILL)
     request.config.stash[SURVIVALS].pop("visits twice")
-
-
-def test_a_foreign_key_survives_every_kill(proof: Proof) -> None:
-    fill = (
-        "CREATE TABLE artists (id int PRIMARY KEY); INSERT INTO artists VALUES (1); "
-        "ALTER TABLE songs ADD artist int; INSERT INTO songs (artist) VALUES (1), (NULL)"
-    )
-
-    def add(op: Any) -> None:
-        op.add_foreign_key_online("fk", "songs", "artists", ["artist"], ["id"])
-
-    def drop(op: Any) -> None:
-        op.drop_constraint_online("fk", "songs")
-
-    proof("add_foreign_key_online", add, drop, fill=fill)

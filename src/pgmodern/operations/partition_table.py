@@ -15,6 +15,7 @@ from psycopg.errors import (
     DataError,
     DependentObjectsStillExist,
     DuplicateTable,
+    InsufficientPrivilege,
     ObjectNotInPrerequisiteState,
 )
 from sqlalchemy import Connection
@@ -60,6 +61,7 @@ class PartitionTableOnline(MigrateOperation):
 
         Its rows stay in the first partition, which ends after today's interval, or at `starting`.
         """
+        _require_one(ahead)
         until = None if starting is None else str(starting)
         operations.invoke(cls(Table(table_name, schema, column, str(interval), ahead, until)))
 
@@ -71,7 +73,8 @@ class PartitionTableOnline(MigrateOperation):
 class UnpartitionTableOnline(MigrateOperation):
     """Put the first partition in the place of the partitioned table; ACCESS EXCLUSIVE, instant.
 
-    Raises MigrationError when another partition holds rows: none is ever dropped.
+    No row is moved. Raises MigrationError, before anything is locked or done, when another
+    partition holds rows: none is ever dropped.
     """
 
     def __init__(
@@ -117,7 +120,12 @@ class AddPartitions(MigrateOperation):
         *,
         schema: str | None = None,
     ) -> None:
-        """Make sure that so many partitions lie ahead, each of the interval of the last one."""
+        """Make sure that so many partitions lie ahead, each of the interval of the last one.
+
+        Run it more often than the key advances by so many intervals: beyond the last partition
+        an INSERT fails.
+        """
+        _require_one(ahead)
         operations.invoke(cls(table_name, ahead, schema))
 
     def reverse(self) -> MigrateOperation:
@@ -125,10 +133,19 @@ class AddPartitions(MigrateOperation):
         raise NotImplementedError(f"partitions of {self.table.name!r} are not dropped")
 
 
+def _require_one(ahead: int) -> None:
+    if ahead < 1:
+        raise MigrationError(
+            f"With {ahead} partitions ahead, what is written when the last one ends would fail.",
+            "Let `ahead` be 1 or more; as many as may begin until somebody has seen to it.",
+        )
+
+
 # What a block may meet besides what it refuses itself, and the cure.
 _CURES: dict[type[psycopg.Error], str] = {
     DataError: "Give an interval and a start that suit the column's type.",
     DependentObjectsStillExist: "Drop first what depends on it.",
+    InsufficientPrivilege: "Migrate as the owner, from whom no row level security hides a row.",
     DuplicateTable: "Rename what has the name that a partition or its index would have.",
 }
 
@@ -197,9 +214,10 @@ def _forget(connection: Connection, table: Table) -> None:
 
 
 def _unpartition(operations: Operations, operation: UnpartitionTableOnline) -> None:
-    what, block = f"making {operation.table.name} one table", operation.table.take_back
+    table = operation.table
+    what, blocks = f"making {table.name} one table", (table.refuse_taking_back, table.take_back)
     run_or_write(
-        operations, lambda connection: _run(connection, what, block), _script(operations, block)
+        operations, lambda connection: _run(connection, what, *blocks), _script(operations, *blocks)
     )
 
 
