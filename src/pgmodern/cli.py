@@ -100,7 +100,8 @@ def check(
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     only: Annotated[
-        list[Kind] | None, typer.Option(help="Look for this alone; may be repeated.")
+        list[Kind] | None,
+        typer.Option(metavar="KIND", help=f"Look for this alone, or these: {', '.join(Kind)}."),
     ] = None,
     fail_on: Annotated[
         Severity, typer.Option(help="The least severity for which the exit code is 1.")

@@ -83,3 +83,13 @@ def examined(
 def patient(empty_database_url: URL, examined: Callable[[URL], Patient]) -> Patient:
     """An empty database."""
     return examined(empty_database_url)
+
+
+@pytest.fixture
+def stranger(
+    patient: Patient, examined: Callable[[URL], Patient], empty_database_url: URL
+) -> Iterator[Patient]:
+    """The same database through the eyes of a role that may nothing."""
+    patient.execute("CREATE ROLE stranger LOGIN")
+    yield examined(empty_database_url.set(username="stranger"))
+    patient.execute("DROP OWNED BY stranger", "DROP ROLE stranger")

@@ -36,14 +36,6 @@ def test_what_a_failed_build_leaves_is_found_and_its_cure_removes_it(patient: An
     assert patient.database.execute(STATE).fetchone() is None
 
 
-@pytest.fixture
-def stranger(patient: Any, examined: Callable[[URL], Any], empty_database_url: URL) -> Any:
-    """The database through the eyes of a role that may nothing."""
-    patient.execute("CREATE ROLE stranger LOGIN")
-    yield examined(empty_database_url.set(username="stranger"))
-    patient.execute("DROP ROLE stranger")
-
-
 @pytest.mark.parametrize(
     ("statement", "before"),
     [

@@ -99,7 +99,7 @@ def test_young_statistics_prove_nothing_and_it_is_said(patient: Any) -> None:
     (found,) = patient.findings(days=1)
     assert (found["kind"], found["severity"], found["cure"]) == ("unused-index", "note", None)
     assert found["name"] == patient.database.info.dbname
-    assert found["detail"] == "not known: the statistics are 0 h 0 min old, not 1 days (ix)"
+    assert found["detail"] == "not known: the statistics are 0 h 0 min old, not 1 day (ix)"
 
 
 def test_nothing_is_said_of_young_statistics_where_every_index_is_used(patient: Any) -> None:

@@ -69,9 +69,9 @@ def diagnose(
         found = [
             diagnosis
             for names, check in _checks(days)
-            if not set(names).isdisjoint(kinds)
-            for diagnosis in _tried(connection, names[0], check)
-            if diagnosis.kind in kinds
+            if (asked := [kind for kind in names if kind in kinds])
+            for diagnosis in _tried(connection, asked[0], check)
+            if diagnosis.kind in asked
         ]
     return sorted(found, key=lambda each: SEVERITIES.index(each.severity), reverse=True)
 

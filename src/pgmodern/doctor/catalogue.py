@@ -3,6 +3,8 @@
 Nothing here asks PostgreSQL to deparse: that would lock the table, and wait for whoever holds it.
 """
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,12 +52,12 @@ _INDEXES = text(rf"""
            indisunique AS is_unique, indimmediate AS is_immediate, indisprimary AS is_primary,
            indnullsnotdistinct AS nulls_not_distinct,
            inhrelid IS NOT NULL AS is_attached,
-           (SELECT conname FROM pg_catalog.pg_constraint
-            WHERE conindid = indexrelid AND contype IN ('p', 'u', 'x')) AS constraint_name,
+           conname AS constraint_name,
            indisreplident OR indisclustered OR inhrelid IS NOT NULL
            OR indexrelid IN (SELECT conindid FROM pg_catalog.pg_constraint) AS is_pinned,
            indisvalid AND indisready AND indislive AS is_valid,
-           EXISTS (SELECT FROM locked
+           NOT (indisvalid AND indisready AND indislive) AND EXISTS (
+                   SELECT FROM locked
                    WHERE relation = indrelid AND builds
                       OR relation = indexrelid AND mode = 'ShareUpdateExclusiveLock') AS is_busy
     FROM pg_catalog.pg_index AS index
@@ -63,6 +65,7 @@ _INDEXES = text(rf"""
     JOIN pg_catalog.pg_class AS class ON class.oid = indexrelid
     JOIN pg_catalog.pg_am AS method ON method.oid = relam
     LEFT JOIN pg_catalog.pg_inherits ON inhrelid = indexrelid
+    LEFT JOIN pg_catalog.pg_constraint ON conindid = indexrelid AND contype IN ('p', 'u', 'x')
     ORDER BY tables.schema, tables.table_name, indexrelid
 """)
 
@@ -83,7 +86,7 @@ class StoredIndex:
 
     `expressions` is the list of them, up to its last; so one that starts like another's is told
     by its text. `is_pinned`: a constraint, a replica identity, CLUSTER or a partitioned index
-    needs it. `is_busy`: somebody is building or dropping it, or might be.
+    needs it. `is_busy`: it is not valid, and somebody is building or dropping it, or might be.
     """
 
     oid: int
@@ -108,6 +111,14 @@ class StoredIndex:
     is_pinned: bool
     is_valid: bool
     is_busy: bool
+
+
+def by_table(indexes: Iterable[StoredIndex]) -> dict[int, list[StoredIndex]]:
+    """Return the indexes of each table, in their order; of a table without any, none."""
+    tables = defaultdict[int, list[StoredIndex]](list)
+    for index in indexes:
+        tables[index.table_oid].append(index)
+    return tables
 
 
 def stored_indexes(connection: Connection) -> list[StoredIndex]:

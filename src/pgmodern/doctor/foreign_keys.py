@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from pgmodern.doctor.catalogue import TABLES, StoredIndex, stored_indexes
+from pgmodern.doctor.catalogue import TABLES, StoredIndex, by_table, stored_indexes
 from pgmodern.doctor.cure import create_index
 from pgmodern.doctor.diagnosis import Diagnosis, Kind
 from pgmodern.indexes.catalogue import quoted
@@ -58,9 +58,9 @@ class ForeignKey:
 
 def check(connection: Connection) -> Iterator[Diagnosis]:
     """Find foreign keys for which a delete in the referenced table reads the whole other one."""
-    indexes = stored_indexes(connection)
+    indexes = by_table(stored_indexes(connection))
     for key in foreign_keys(connection):
-        if not any(serves(index, key) for index in indexes):
+        if not any(serves(index, key) for index in indexes[key.table_oid]):
             yield Diagnosis(
                 Kind.UNINDEXED_FOREIGN_KEY,
                 "warning",
@@ -79,7 +79,7 @@ def foreign_keys(connection: Connection) -> list[ForeignKey]:
 
 
 def serves(index: StoredIndex, key: ForeignKey) -> bool:
-    """Tell whether an index finds the rows that reference one: its first columns are the key's.
+    """Tell whether an index of the table finds what references a row: it begins with the key.
 
     In any order, and in the columns' own collations. A partial index serves when all that it
     leaves out is NULL in the key, which references nothing.
@@ -87,8 +87,7 @@ def serves(index: StoredIndex, key: ForeignKey) -> bool:
     wanted = set(zip(key.columns, key.collations, strict=True))
     leading = {(each.column, each.collation) for each in index.keys[: len(wanted)]}
     return (
-        index.table_oid == key.table_oid
-        and index.is_valid
+        index.is_valid
         and index.method != "brin"
         and leading == wanted
         and _leaves_out_only_null(index.predicate, key.columns)

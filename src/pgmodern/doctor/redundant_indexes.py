@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection
 
-from pgmodern.doctor.catalogue import StoredIndex, stored_indexes
+from pgmodern.doctor.catalogue import StoredIndex, by_table, stored_indexes
 from pgmodern.doctor.cure import drop
 from pgmodern.doctor.diagnosis import Diagnosis, Kind
 
@@ -25,15 +25,18 @@ def redundant(indexes: Sequence[StoredIndex]) -> list[tuple[StoredIndex, StoredI
 
     All of them may go together: what an index that goes covers, the one that stays covers too.
     """
-    serving = [index for index in indexes if index.is_valid]
-    covering = {
-        index.oid: [other for other in serving if _outlives(other, index)] for index in serving
+    tables = by_table(index for index in indexes if index.is_valid).values()
+    return [pair for of_one_table in tables for pair in _redundant(of_one_table)]
+
+
+def _redundant(indexes: Sequence[StoredIndex]) -> Iterator[tuple[StoredIndex, StoredIndex]]:
+    outliving = {
+        index.oid: [other for other in indexes if _outlives(other, index)] for index in indexes
     }
-    return [
-        (index, min((o for o in covering[index.oid] if not covering[o.oid]), key=_preference))
-        for index in serving
-        if covering[index.oid]
-    ]
+    for index in indexes:
+        staying = [other for other in outliving[index.oid] if not outliving[other.oid]]
+        if staying:
+            yield index, min(staying, key=_preference)
 
 
 def _preference(index: StoredIndex) -> tuple[int, bool, int]:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pgmodern.doctor.diagnosis import Diagnosis
+from pgmodern.doctor.diagnosis import Diagnosis, Kind
 
 _COLOURS = {"note": "cyan", "warning": "yellow", "error": "red"}
 
@@ -35,16 +35,18 @@ def _table(found: Sequence[Diagnosis]) -> Table:
         colour = _COLOURS[each.severity]
         table.add_row(
             f"[{colour}]{each.severity}[/{colour}]",
-            f"[bold]{each.kind}[/bold]  {escape(where(each))}\n{escape(each.detail)}",
+            f"[bold]{each.kind}[/bold]  {escape(_where(each))}\n{escape(each.detail)}",
         )
     return table
 
 
-def where(diagnosis: Diagnosis) -> str:
+def _where(diagnosis: Diagnosis) -> str:
     """Name the object, with its table, and with its schema unless it is public."""
-    parts = [diagnosis.schema if diagnosis.schema != "public" else None, diagnosis.table]
-    of = ".".join(part for part in parts if part)
-    return f"{diagnosis.name} of {of}" if of else diagnosis.name
+    if diagnosis.table is None:
+        return diagnosis.name
+    schema = "" if diagnosis.schema == "public" else f"{diagnosis.schema}."
+    of = "" if diagnosis.kind is Kind.UNANALYZED_TABLE else f"{diagnosis.name} of "
+    return f"{of}{schema}{diagnosis.table}"
 
 
 def _cures(found: Sequence[Diagnosis], *, online: bool) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, TextClause, text
 
-from pgmodern.doctor.catalogue import StoredIndex, database_name, stored_indexes
+from pgmodern.doctor.catalogue import StoredIndex, by_table, database_name, stored_indexes
 from pgmodern.doctor.cure import drop
 from pgmodern.doctor.diagnosis import Diagnosis, Kind, not_known
 from pgmodern.doctor.foreign_keys import ForeignKey, foreign_keys, serves
@@ -107,14 +107,13 @@ def dispensable(
     takes statistics without a scan; and not one of two that do the same: of those the planner uses
     either, and one has to go before it is known whether the other is used.
     """
-    pairs = {index.oid for pair in redundant(indexes) for index in pair}
+    excepted = {index.oid for pair in redundant(indexes) for index in pair}
+    of_table = by_table(indexes)
+    for key in keys:
+        excepted |= {index.oid for index in of_table[key.table_oid] if serves(index, key)}
     for index in indexes:
-        if (
-            index.is_valid
-            and index.oid not in pairs
-            and not (index.is_unique or index.is_pinned or index.expressions)
-            and not any(serves(index, key) for key in keys)
-        ):
+        is_for_more = index.is_unique or index.is_pinned or index.expressions
+        if index.is_valid and not is_for_more and index.oid not in excepted:
             yield index
 
 
@@ -125,7 +124,9 @@ def untrusted(statistics: Statistics, days: int) -> str | None:
     if statistics.is_replica:
         return "this server is a replica, whose counters say nothing of the primary's queries"
     if statistics.age < timedelta(days=days):
-        return f"the statistics are {_words(statistics.age)} old, not {days} days"
+        return (
+            f"the statistics are {_words(statistics.age)} old, not {_words(timedelta(days=days))}"
+        )
     return None
 
 
