@@ -82,11 +82,78 @@ def test_models_that_are_not_there_are_an_error(path: str) -> None:
         cli.load_metadata(path)
 
 
+@pytest.fixture
+def copied_url(engine: Engine, database_url: URL) -> URL:
+    """A migrated database with one fault."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE things (id int PRIMARY KEY)")
+        connection.exec_driver_sql("CREATE INDEX copy ON things (id)")
+    return database_url
+
+
+def test_doctor_of_a_migrated_database_exits_0(database_url: URL) -> None:
+    result = pgmodern(database_url, "doctor")
+    assert (result.returncode, result.stdout) == (0, "Nothing found.\n")
+    assert pgmodern(database_url, "doctor", "--json").stdout == "[]\n"
+
+
+def test_doctor_prints_json_with_the_cure_and_exits_1(copied_url: URL) -> None:
+    result = pgmodern(copied_url, "doctor", "--json")
+    assert result.returncode == 1, result.stderr
+    assert json.loads(result.stdout) == [
+        {
+            "kind": "key-copy",
+            "severity": "warning",
+            "schema": "public",
+            "table": "things",
+            "name": "copy",
+            "detail": "a copy of things_pkey, the primary key's index",
+            "cure": "op.drop_index_online('copy')",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "shown"),
+    [
+        ([], 1, True),
+        (["--fail-on", "warning"], 1, True),
+        (["--fail-on", "error"], 0, True),
+        (["--only", "key-copy", "--only", "invalid-index"], 1, True),
+        (["--only", "invalid-index"], 0, False),
+        (["--only", "nothing"], 2, False),
+        (["--fail-on", "nothing"], 2, False),
+        (["--days", "-1"], 2, False),
+    ],
+)
+def test_doctor_s_exit_code_is_of_what_is_asked_for(
+    copied_url: URL, options: list[str], code: int, shown: bool
+) -> None:
+    result = pgmodern(copied_url, "doctor", *options)
+    assert result.returncode == code, result.stderr
+    assert ("op.drop_index_online('copy')" in result.stdout) is shown
+
+
+def test_a_note_of_doctor_s_is_shown_and_fails_only_who_asks(
+    engine: Engine, database_url: URL
+) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO archives (user_id, name, playlist_data) "
+            "VALUES (gen_random_uuid(), '', '{}')"
+        )
+        connection.exec_driver_sql("SELECT pg_stat_force_next_flush()")
+    result = pgmodern(database_url, "doctor")
+    assert result.returncode == 0, result.stderr
+    assert "not known: the extension pgstattuple" in result.stdout
+    assert pgmodern(database_url, "doctor", "--fail-on", "note").returncode == 1
+
+
 def test_models_may_be_an_attribute_of_a_class() -> None:
     assert cli.load_metadata(cli.REFERENCE) is Base.metadata
 
 
-@pytest.mark.parametrize("command", [["check"], ["demo"], ["embed", "ai-logs"]])
+@pytest.mark.parametrize("command", [["check"], ["doctor"], ["demo"], ["embed", "ai-logs"]])
 def test_a_database_that_is_away_is_one_message_and_exit_code_1(command: list[str]) -> None:
     result = pgmodern("postgresql://someone:s3cret@127.0.0.1:1/nothing", *command)
     assert result.returncode == 1
@@ -121,10 +188,11 @@ def test_demo_answers_and_exits_0(database_url: URL) -> None:
 
 def test_help_names_every_command_and_gives_examples() -> None:
     top = pgmodern(None, "--help").stdout
-    for command in ("check", "demo", "embed", "serve"):
+    for command in ("check", "doctor", "demo", "embed", "serve"):
         assert command in top
         assert pgmodern(None, command, "--help").returncode == 0
     assert "Example:" in pgmodern(None, "check", "--help").stdout
+    assert "pgmodern doctor --json --fail-on error" in pgmodern(None, "doctor", "--help").stdout
 
 
 def test_an_unknown_command_is_a_usage_error() -> None:

@@ -33,7 +33,7 @@ PUBLIC = {
         "create_async_engine",
         "create_engine",
     ],
-    "pgmodern.doctor": ["Finding", "examine"],
+    "pgmodern.doctor": ["Diagnosis", "Finding", "Kind", "Severity", "diagnose", "examine"],
     "pgmodern.indexes": [
         "DeclaredIndex",
         "FullTextIndex",

@@ -18,7 +18,10 @@ from rich.table import Table
 from sqlalchemy import Engine, MetaData
 from sqlalchemy.exc import DBAPIError
 
-from pgmodern import doctor, embedders, settings
+from pgmodern import embedders, settings
+from pgmodern.doctor import Finding, Kind, Severity, diagnose, examine, report
+from pgmodern.doctor.diagnosis import SEVERITIES
+from pgmodern.doctor.unused_indexes import DAYS
 from pgmodern.engine import create_async_engine, create_engine, unavailable
 from pgmodern.environment import database_url
 from pgmodern.errors import MigrationError, PgmodernError, SettingsError
@@ -81,12 +84,43 @@ def check(
     """Check extensions and declared indexes; exit code 1 when something is not as it should be."""
     metadata = [load_metadata(models)]
     with _engine() as engine, engine.connect() as connection:
-        findings = doctor.examine(connection, metadata)
+        findings = examine(connection, metadata)
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         Console().print(_table(findings))
     if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command(
+    epilog="Examples:  pgmodern doctor\n\npgmodern doctor --json --fail-on error\n\n"
+    "pgmodern doctor --only unused-index --days 90"
+)
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    only: Annotated[
+        list[Kind] | None,
+        typer.Option(metavar="KIND", help=f"Look for this alone, or these: {', '.join(Kind)}."),
+    ] = None,
+    fail_on: Annotated[
+        Severity, typer.Option(help="The least severity for which the exit code is 1.")
+    ] = "warning",
+    days: Annotated[
+        int, typer.Option(min=0, help="How old the statistics must be to call an index unused.")
+    ] = DAYS,
+) -> None:
+    """Find what is wrong with any database, and the operation that cures it; changes nothing.
+
+    A note says what could not be looked at, and why; it is no finding.
+    """
+    with _engine() as engine, engine.connect() as connection:
+        found = diagnose(connection, kinds=only or tuple(Kind), days=days)
+    if as_json:
+        typer.echo(json.dumps([asdict(each) for each in found], indent=2))
+    else:
+        report.write(Console(), found)
+    if any(SEVERITIES.index(each.severity) >= SEVERITIES.index(fail_on) for each in found):
         raise typer.Exit(1)
 
 
@@ -107,7 +141,7 @@ def load_metadata(path: str) -> MetaData:
     return found
 
 
-def _table(findings: list[doctor.Finding]) -> Table:
+def _table(findings: list[Finding]) -> Table:
     table = Table("", "kind", "name", "finding", box=None)
     for each in findings:
         mark = "[green]ok[/green]" if each.ok else "[red]bad[/red]"

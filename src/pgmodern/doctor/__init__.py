@@ -1,20 +1,109 @@
-"""Checks of a live database, one per file; each yields findings, good and bad."""
+"""Checks of a live database, one per file.
 
-from collections.abc import Callable, Iterator, Sequence
+`examine` looks for what an application's models declare; `diagnose` needs no models.
+"""
 
-from sqlalchemy import Connection, MetaData
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
-from pgmodern.doctor import extensions, indexes
+from psycopg.errors import InsufficientPrivilege, LockNotAvailable, QueryCanceled
+from sqlalchemy import Connection, MetaData, text
+from sqlalchemy.exc import DBAPIError
+
+from pgmodern.doctor import (
+    extensions,
+    foreign_keys,
+    indexes,
+    invalid_indexes,
+    outdated_extensions,
+    pending_lists,
+    redundant_indexes,
+    unanalyzed_tables,
+    unused_indexes,
+    unvalidated_constraints,
+)
+from pgmodern.doctor.catalogue import database_name
+from pgmodern.doctor.diagnosis import SEVERITIES, Diagnosis, Kind, Severity, not_known
 from pgmodern.doctor.finding import Finding
+from pgmodern.engine import require_server
+from pgmodern.locks import driver
 
-__all__ = ["Finding", "examine"]
+__all__ = ["Diagnosis", "Finding", "Kind", "Severity", "diagnose", "examine"]
+
+Check = Callable[[Connection], Iterator[Diagnosis]]
 
 CHECKS: Sequence[Callable[[Connection, Sequence[MetaData]], Iterator[Finding]]] = (
     extensions.check,
     indexes.check,
+)
+# What a diagnosis sets for its own transaction. Its queries take milliseconds; of what is locked
+# it says so instead of waiting.
+_SETTINGS = (
+    "SET TRANSACTION ISOLATION LEVEL READ COMMITTED READ ONLY",
+    "SET LOCAL statement_timeout = '30s'",
+    "SET LOCAL lock_timeout = '1s'",
 )
 
 
 def examine(connection: Connection, metadata: Sequence[MetaData]) -> list[Finding]:
     """Run every check for what the metadata declares; changes nothing."""
     return [finding for check in CHECKS for finding in check(connection, metadata)]
+
+
+def diagnose(
+    connection: Connection,
+    *,
+    kinds: Collection[Kind] = tuple(Kind),
+    days: int = unused_indexes.DAYS,
+) -> list[Diagnosis]:
+    """Find what is wrong with any database, the worst first; changes nothing.
+
+    One read-only transaction, of a role that may be any; locks nothing but catalogues (and GIN
+    indexes, ACCESS SHARE, where pgstattuple can be asked). `days` is how old the statistics must
+    be before an index counts as unused. The connection must not be in a transaction. Raises
+    ServerTooOld.
+    """
+    require_server(driver(connection).info.server_version // 10_000)
+    with _reading(connection):
+        found = [
+            diagnosis
+            for names, check in _checks(days)
+            if (asked := [kind for kind in names if kind in kinds])
+            for diagnosis in _tried(connection, asked[0], check)
+            if diagnosis.kind in asked
+        ]
+    return sorted(found, key=lambda each: SEVERITIES.index(each.severity), reverse=True)
+
+
+def _checks(days: int) -> tuple[tuple[Sequence[Kind], Check], ...]:
+    return (
+        (invalid_indexes.KINDS, invalid_indexes.check),
+        (redundant_indexes.KINDS, redundant_indexes.check),
+        (unused_indexes.KINDS, partial(unused_indexes.check, days=days)),
+        (foreign_keys.KINDS, foreign_keys.check),
+        (unvalidated_constraints.KINDS, unvalidated_constraints.check),
+        (outdated_extensions.KINDS, outdated_extensions.check),
+        (pending_lists.KINDS, pending_lists.check),
+        (unanalyzed_tables.KINDS, unanalyzed_tables.check),
+    )
+
+
+@contextmanager
+def _reading(connection: Connection) -> Iterator[None]:
+    with connection.begin():
+        for setting in _SETTINGS:
+            connection.execute(text(setting))
+        yield
+
+
+def _tried(connection: Connection, kind: Kind, check: Check) -> list[Diagnosis]:
+    """Run a check; one that could not look says so, and is not the end of the others."""
+    try:
+        with connection.begin_nested():
+            return list(check(connection))
+    except DBAPIError as error:
+        if not isinstance(error.orig, InsufficientPrivilege | LockNotAvailable | QueryCanceled):
+            raise
+        reason = str(error.orig.diag.message_primary)
+    return [not_known(kind, database_name(connection), reason)]

@@ -1,0 +1,95 @@
+"""A database to be examined, and what executes a cure as a revision of its own."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Engine, NullPool
+
+from pgmodern import create_engine
+from pgmodern.doctor import Kind, diagnose
+
+ENV = """
+from sqlalchemy import MetaData
+from pgmodern import environment
+
+environment.run(MetaData())
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """A database, looked at through the eyes of one role."""
+
+    database: psycopg.Connection
+    engine: Engine
+    migrations: Path
+
+    def execute(self, *statements: str) -> None:
+        """Execute statements as superuser, each by itself."""
+        for statement in statements:
+            self.database.execute(statement.encode())
+
+    def findings(self, *kinds: Kind, days: int = 0) -> list[dict[str, Any]]:
+        """Return what is found, of these kinds or of all, as JSON has it."""
+        with self.engine.connect() as connection:
+            found = diagnose(connection, kinds=kinds or tuple(Kind), days=days)
+        written: list[dict[str, Any]] = json.loads(json.dumps([asdict(each) for each in found]))
+        return written
+
+    def names(self, *kinds: Kind, days: int = 0) -> list[str]:
+        """Return the names of what is found."""
+        return [str(each["name"]) for each in self.findings(*kinds, days=days)]
+
+    def cure(self, finding: dict[str, Any]) -> None:
+        """Run the cure of a finding as the only line of the next revision."""
+        versions = self.migrations / "versions"
+        versions.mkdir(exist_ok=True)
+        (self.migrations / "env.py").write_text(ENV)
+        number = len(list(versions.glob("*.py")))
+        (versions / f"r{number}.py").write_text(
+            f"from alembic import op\nrevision = 'r{number}'\n"
+            f"down_revision = {f'r{number - 1}' if number else None!r}\n"
+            f"\ndef upgrade():\n    {finding['cure']}\n"
+        )
+        config = Config(attributes={"connection": self.engine})
+        config.set_main_option("script_location", str(self.migrations))
+        command.upgrade(config, "head")
+
+
+@pytest.fixture
+def examined(
+    connect: Callable[[URL], psycopg.Connection], tmp_path: Path
+) -> Iterator[Callable[[URL], Patient]]:
+    """Return the patient at a URL."""
+    engines = []
+
+    def open_(url: URL) -> Patient:
+        engines.append(create_engine(url, poolclass=NullPool))
+        return Patient(connect(url), engines[-1], tmp_path)
+
+    yield open_
+    for engine in engines:
+        engine.dispose()
+
+
+@pytest.fixture
+def patient(empty_database_url: URL, examined: Callable[[URL], Patient]) -> Patient:
+    """An empty database."""
+    return examined(empty_database_url)
+
+
+@pytest.fixture
+def stranger(
+    patient: Patient, examined: Callable[[URL], Patient], empty_database_url: URL
+) -> Iterator[Patient]:
+    """The same database through the eyes of a role that may nothing."""
+    patient.execute("CREATE ROLE stranger LOGIN")
+    yield examined(empty_database_url.set(username="stranger"))
+    patient.execute("DROP OWNED BY stranger", "DROP ROLE stranger")
