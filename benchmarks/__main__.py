@@ -19,6 +19,7 @@ from benchmarks import (
     full_text,
     fuzzy,
     nearest,
+    pooled,
     runners,
     search_vector,
     stalls,
@@ -35,8 +36,9 @@ QUESTIONS: dict[str, Callable[[Engine, Dataset], Report]] = {
     "stalls": stalls.ask,
     "runners": runners.ask,
     "backfill": backfill.ask,
+    "pooled": pooled.ask,
 }
-WITHOUT_DATA = {"stalls", "runners", "backfill"}
+WITHOUT_DATA = {"stalls", "runners", "backfill", "pooled"}
 
 
 def main(
