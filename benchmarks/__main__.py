@@ -20,6 +20,7 @@ from benchmarks import (
     fuzzy,
     nearest,
     pooled,
+    profiles,
     runners,
     search_vector,
     stalls,
@@ -37,8 +38,9 @@ QUESTIONS: dict[str, Callable[[Engine, Dataset], Report]] = {
     "runners": runners.ask,
     "backfill": backfill.ask,
     "pooled": pooled.ask,
+    "profiles": profiles.ask,
 }
-WITHOUT_DATA = {"stalls", "runners", "backfill", "pooled"}
+WITHOUT_DATA = {"stalls", "runners", "backfill", "pooled", "profiles"}
 
 
 def main(
