@@ -79,3 +79,9 @@ def version() -> str:
     assert COMMAND is not None, "pgbouncer is not installed"
     said = subprocess.run([COMMAND, "--version"], capture_output=True, text=True, check=True)
     return said.stdout.splitlines()[0]
+
+
+def keeps_prepared_statements() -> bool:
+    """Tell whether it does so as it is configured here, which is the default from 1.24 on."""
+    major, minor = version().split()[1].split(".")[:2]
+    return (int(major), int(minor)) >= (1, 24)

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from benchmarks import pgbouncer
 from benchmarks import pooled as load
 from sqlalchemy import (
     URL,
@@ -184,18 +185,47 @@ def test_prepared_statements_through_pgbouncer_need_a_libpq_that_closes_them(
     create(NOWHERE, pgbouncer=True)
 
 
+def test_nobody_is_given_the_answer_to_another_client_s_statement(
+    empty_database_url: URL, pooled: Callable[..., URL]
+) -> None:
+    engine = create_engine(pooled(empty_database_url, servers=2), pgbouncer=True)
+    with engine.connect() as ann, engine.connect() as bob, engine.connect() as other:
+        for each in (ann, bob):  # each in a session of its own, and often enough to be prepared
+            each.execute(text("SELECT 1"))
+        for each, name in ((ann, "ann"), (bob, "bob")):
+            for _ in range(8):
+                each.execute(text(f"SELECT '{name}'"))
+        for each in (ann, bob):
+            each.commit()
+        found = set()
+        for _ in range(4):
+            other.execute(text("SELECT 1"))  # so that one session is left, now this, now that
+            found.add(bob.execute(text("SELECT 'bob'")).scalar_one())
+            bob.commit()
+            other.commit()
+            ann.execute(text("SELECT 'ann'"))
+            ann.commit()
+        assert found == {"bob"}
+    engine.dispose()
+
+
+@pytest.mark.parametrize("threshold", [None, 3])
 def test_500_client_connections_share_20_sessions_without_an_error(
+    threshold: int | None,
     empty_database_url: URL,
     connect: Callable[[URL], psycopg.Connection],
     pooled: Callable[..., URL],
 ) -> None:
+    url = pooled(empty_database_url, clients=load.CLIENTS, servers=load.SERVERS)
+    if threshold and not pgbouncer.keeps_prepared_statements():
+        pytest.skip(f"{pgbouncer.version()} does not keep prepared statements: 1.24 does")
     with create_engine(empty_database_url, poolclass=NullPool).begin() as connection:
         load.make(connection)
-    url = pooled(empty_database_url, clients=load.CLIENTS, servers=load.SERVERS)
     options: dict[str, Any] = {
         "pgbouncer": True,
         "pool_size": load.CLIENTS // 2,
         "max_overflow": 0,
+        "connect_args": {"prepare_threshold": threshold},
     }
     engines = create_engine(url, **options), create_async_engine(url, **options)
     found = load.storm(empty_database_url, *engines, seconds=3)

@@ -51,8 +51,9 @@ def create_engine(
     `preset` is one of `PRESETS`; without it the pool is SQLAlchemy's own. `pgbouncer` says that
     the URL leads to a PgBouncer in transaction mode, as `?pgbouncer=true` in the URL does: nothing
     is prepared then, because the statement would lie in another client's session. From PgBouncer
-    1.22 on, with its `max_prepared_statements` above 0, `connect_args={"prepare_threshold": 3}`
-    prepares again. Every keyword goes before what the preset says.
+    1.22 on, with its `max_prepared_statements` above 0 (the default since 1.24),
+    `connect_args={"prepare_threshold": 3}` prepares again. Every keyword goes before what the
+    preset says.
 
     A type that psycopg has no binary loader for (an enumeration of yours, tsvector) arrives as
     bytes; an application that reads such columns uses SQLAlchemy's own `create_engine`, with

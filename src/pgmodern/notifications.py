@@ -69,19 +69,19 @@ class Listener:
 
         Raises SettingsError when the URL leads to a pooler such as PgBouncer.
         """
-        self._woken, self._wake = os.pipe()
         connection = None
         try:
             connection = self._connect()
         except psycopg.OperationalError as error:
             log.warning("not listening to %s yet: %s", self._names, error)
+        self._woken, self._wake = os.pipe()
         self._thread = threading.Thread(
             target=self._run, args=[connection], name="pgmodern listener", daemon=True
         )
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening; returns when the connection is closed."""
+        """Stop listening; returns when it is done, in a silent network after two heartbeats."""
         self._closing.set()
         os.write(self._wake, b".")
         if self._thread is not None:
