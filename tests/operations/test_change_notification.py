@@ -162,6 +162,22 @@ def test_rows_that_a_foreign_key_deletes_are_told(
     assert heard() == [{"id": ["1"], "title": ["Air"]}]
 
 
+def test_of_a_partitioned_table_what_names_it_is_told(
+    database: psycopg.Connection, apply: Apply, heard: Heard
+) -> None:
+    apply(create)
+    apply(lambda op: op.partition_table_online("songs", "id", interval=1000))
+    database.execute("INSERT INTO songs (id, title) VALUES (1, 'Air'), (1500, 'Earth')")
+    assert heard() == [{"id": ["1", "1500"], "title": ["Air", "Earth"]}]
+    partition = database.execute("SELECT tableoid::regclass::text FROM songs LIMIT 1").fetchone()
+    assert partition is not None
+    database.execute(f"UPDATE {partition[0]} SET album = 'x'".encode())
+    assert heard() == []
+    apply(drop)
+    database.execute("UPDATE songs SET album = 'y'")
+    assert heard() == []
+
+
 def test_writes_go_on_when_a_key_column_is_renamed_or_dropped(
     database: psycopg.Connection, apply: Apply, heard: Heard
 ) -> None:
