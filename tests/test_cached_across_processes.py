@@ -1,11 +1,14 @@
 """Profiles of the chat application, kept in one process and changed in another."""
 
 import asyncio
+import random
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,7 +25,7 @@ from pgmodern.notifications import Listener, Subscriber
 from pgmodern.operations import register
 from tests.kills import libpq
 from tests.test_notifications import until
-from tests.wire import wired
+from tests.wire import Wire, wired
 
 Connect = Callable[[URL], psycopg.Connection]
 CHANNEL, LONG = "ai_influencers_changed", 3600.0
@@ -178,6 +181,81 @@ def test_in_silence_nothing_is_older_than_the_ttl_and_then_all_is_new(
         assert shown(long.by_name.get("luna")) == "old"  # it is kept, as nothing was heard
         wire.silent = False
         until(lambda: shown(long.by_name.get("luna")) == "new")
+
+
+class Faults:
+    """Writers, readers and everything that may become of a connection, for a while."""
+
+    keys, ttl = ("a", "b", "c"), 0.4
+
+    def __init__(self, url: URL, wire: Wire) -> None:
+        self.url, self.wire = url, wire
+        self.over = threading.Event()
+        # When each version was committed, at the latest.
+        self.commits: dict[str, list[float]] = {key: [time.monotonic()] for key in self.keys}
+        self.brief, self.long = Profiles(url, self.ttl).by_name, Profiles(url).by_name
+
+    def write(self) -> None:
+        """Commit one version after the other, some of them only after a rollback."""
+        chance = random.Random(1)
+        with psycopg.connect(libpq(self.url), autocommit=True) as session:
+            while not self.over.wait(0.003):
+                key = chance.choice(self.keys)
+                update = "UPDATE ai_influencers SET display_name = %s WHERE name = %s"
+                version = len(self.commits[key])
+                with session.transaction(force_rollback=True):
+                    session.execute(update, ["never", key])
+                session.execute(update, [str(version), key])
+                self.commits[key].append(time.monotonic())
+
+    def read(self) -> int:
+        """Ask again and again; return how often the answer was not of the newest version."""
+        chance, old = random.Random(2), 0
+        while not self.over.wait(0.001):
+            key = chance.choice(self.keys)
+            asked = time.monotonic()
+            version = int(shown(self.brief.get(key)) or -1)
+            self.long.get(key)
+            successor = self.commits[key][version + 1 : version + 2]
+            assert not successor or successor[0] > asked - self.ttl
+            old += bool(successor)
+        return old
+
+    def disturb(self) -> None:
+        """End the listener's sessions, or have the network swallow everything."""
+        chance = random.Random(3)
+        with psycopg.connect(libpq(self.url), autocommit=True) as session:
+            while not self.over.wait(0.1):
+                self.wire.silent, self.wire.mute = chance.choice(
+                    [(False, False), (True, False), (False, True)]
+                )
+                if chance.random() < 0.5:
+                    session.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                        "WHERE datname = current_database() AND query LIKE 'LISTEN %'"
+                    )
+        self.wire.silent = self.wire.mute = False
+
+
+def test_whatever_fails_nothing_is_older_than_the_ttl(url: URL, connect: Connect) -> None:
+    database = connect(url)
+    with wired(url) as wire:
+        faults = Faults(url, wire)
+        for key in faults.keys:
+            row = "INSERT INTO ai_influencers (name, display_name) VALUES (%s, '0')"
+            database.execute(row, [key])
+        channels = {CHANNEL: [faults.brief, faults.long]}
+        with Listener(wire.url, channels, heartbeat=0.1), ThreadPoolExecutor() as threads:
+            old = threads.submit(faults.read)
+            others = [threads.submit(each) for each in (faults.write, faults.disturb)]
+            time.sleep(4)
+            faults.over.set()
+            for each in others:
+                each.result()
+            assert old.result() > 0, "nothing was disturbed"
+            for key in faults.keys:
+                newest = str(len(faults.commits[key]) - 1)
+                until(lambda key=key, newest=newest: shown(faults.long.get(key)) == newest)  # type: ignore[misc]
 
 
 async def test_asynchronous_code_hears_the_same(url: URL, write: Writer) -> None:

@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 from sqlalchemy import URL
@@ -30,29 +30,28 @@ class Wire:
         self.url = through(url, self._listener.getsockname()[1])
         self.silent = self.mute = False
         self._over = threading.Event()
+        self._relays: list[threading.Thread] = []
 
     def _accept(self) -> None:
         while not self._over.is_set():
             if select.select([self._listener], [], [], _PAUSE_SECONDS)[0]:
                 client, _ = self._listener.accept()
-                threading.Thread(target=self._relay, args=[client]).start()
+                relay = threading.Thread(target=self._relay, args=[client])
+                relay.start()
+                self._relays.append(relay)
 
     def _relay(self, client: socket.socket) -> None:
         host, port = self._server
         is_folder = host.startswith("/")
         server = socket.socket(socket.AF_UNIX if is_folder else socket.AF_INET)
         server.connect(f"{host}/.s.PGSQL.{port}" if is_folder else (host, port))
-        with client, server:
+        with client, server, suppress(ConnectionError):
             while not self._over.is_set():
                 for each in select.select([client, server], [], [], _PAUSE_SECONDS)[0]:
                     if self.silent:
                         time.sleep(_PAUSE_SECONDS)
                         continue
-                    try:
-                        data = each.recv(65_536)
-                    except ConnectionError:
-                        return
-                    if not data:
+                    if not (data := each.recv(65_536)):
                         return
                     if not (self.mute and each is client and data[:1] in _QUERIES):
                         (server if each is client else client).sendall(data)
@@ -68,5 +67,6 @@ def wired(url: URL) -> Iterator[Wire]:
         yield wire
     finally:
         wire._over.set()
-        accepting.join()
+        for thread in (accepting, *wire._relays):
+            thread.join()
         wire._listener.close()
