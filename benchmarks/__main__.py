@@ -19,6 +19,8 @@ from benchmarks import (
     full_text,
     fuzzy,
     nearest,
+    pooled,
+    profiles,
     runners,
     search_vector,
     stalls,
@@ -35,8 +37,10 @@ QUESTIONS: dict[str, Callable[[Engine, Dataset], Report]] = {
     "stalls": stalls.ask,
     "runners": runners.ask,
     "backfill": backfill.ask,
+    "pooled": pooled.ask,
+    "profiles": profiles.ask,
 }
-WITHOUT_DATA = {"stalls", "runners", "backfill"}
+WITHOUT_DATA = {"stalls", "runners", "backfill", "pooled", "profiles"}
 
 
 def main(

@@ -77,6 +77,18 @@ def copy_into_partitions(op: Any, table: str) -> None:
     op.execute(f"ALTER TABLE {table}_new RENAME TO {table}")
 
 
+def notify_of_each_row(op: Any, table: str) -> None:
+    """Make the trigger that one writes by hand."""
+    op.execute(
+        f"CREATE FUNCTION {table}_notify() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN PERFORM pg_notify('{table}', NEW.id::text); RETURN NULL; END $$"
+    )
+    op.execute(
+        f"CREATE TRIGGER {table}_notify AFTER INSERT OR UPDATE ON {table} "
+        f"FOR EACH ROW EXECUTE FUNCTION {table}_notify()"
+    )
+
+
 CHANGES = [
     Change(
         "create_index_online, btree",
@@ -148,5 +160,10 @@ CHANGES = [
         "partition_table_online",
         lambda op, table: op.partition_table_online(table, "id", interval=1_000_000),
         copy_into_partitions,
+    ),
+    Change(
+        "create_change_notification",
+        lambda op, table: op.create_change_notification(table, ["id"]),
+        notify_of_each_row,
     ),
 ]

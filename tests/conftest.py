@@ -2,11 +2,9 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -16,6 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from benchmarks import pgbouncer
 from psycopg import sql
 from sqlalchemy import URL
 
@@ -245,44 +244,10 @@ def clone(copied: Callable[[URL], AbstractContextManager[URL]]) -> Iterator[Call
         yield lambda url: stack.enter_context(copied(url))
 
 
-_PGBOUNCER = """
-[databases]
-* = {server}
-[pgbouncer]
-listen_addr =
-unix_socket_dir = {home}
-listen_port = 6432
-pool_mode = transaction
-auth_type = any
-"""
-
-
 @pytest.fixture
-def pooled() -> Iterator[Callable[[URL], URL]]:
+def pooled() -> Iterator[Callable[..., URL]]:
     """Return the way to a database through a PgBouncer in transaction mode."""
-    command = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
-    if command is None:
+    if pgbouncer.COMMAND is None:
         pytest.skip("pgbouncer is not installed")
     with ExitStack() as stack:
-        # It does not run as root; whom it runs as must reach its folder and the server's socket.
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pgmodern-pooled-")))
-        user = ["-u", "nobody"] if os.geteuid() == 0 else []
-
-        def start(url: URL) -> URL:
-            host = str(url.query.get("host") or url.host)
-            for folder in (home, Path(host), *Path(host).parents) if host[0] == "/" else (home,):
-                folder.chmod(folder.stat().st_mode | 0o011)
-            home.chmod(0o777)
-            parts = {"host": host, "port": url.port, "user": url.username, "password": url.password}
-            server = " ".join(f"{name}={value}" for name, value in parts.items() if value)
-            ini = home / "pgbouncer.ini"
-            ini.write_text(_PGBOUNCER.format(server=server, home=home))
-            process = subprocess.Popen([command, "-q", *user, str(ini)], stderr=subprocess.PIPE)
-            stack.enter_context(process)
-            stack.callback(process.kill)
-            while not (home / ".s.PGSQL.6432").exists():
-                assert process.poll() is None, process.stderr and process.stderr.read()
-                time.sleep(0.01)
-            return url.set(host=None, port=6432, query={"host": str(home)})
-
-        yield start
+        yield lambda url, **sizes: stack.enter_context(pgbouncer.started(url, **sizes))

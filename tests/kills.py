@@ -141,7 +141,7 @@ def run_doomed(admin: psycopg.Connection, url: URL, run: Run, fatal: int, how: H
     to the same server. Returns when the server has seen the end of the client's sessions.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        client = _FORK.Process(target=run, args=(_through(url, listener.getsockname()[1]),))
+        client = _FORK.Process(target=run, args=(through(url, listener.getsockname()[1]),))
         with warnings.catch_warnings():
             # Python warns of any thread; those of numpy's libraries are made for a fork.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -161,7 +161,7 @@ def run_doomed(admin: psycopg.Connection, url: URL, run: Run, fatal: int, how: H
     return Outcome(proxy.struck, client.exitcode, proxy.statements)
 
 
-def _through(url: URL, port: int) -> URL:
+def through(url: URL, port: int) -> URL:
     """Return the URL of the same database behind the proxy, in plain text."""
     plain = url.difference_update_query(["host", "port"]).set(host="127.0.0.1", port=port)
     return plain.update_query_dict({"sslmode": "disable", "gssencmode": "disable"})

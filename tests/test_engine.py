@@ -9,6 +9,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from benchmarks import pgbouncer
+from benchmarks import pooled as load
 from sqlalchemy import (
     URL,
     BigInteger,
@@ -33,17 +35,20 @@ from sqlalchemy import create_engine as sa_create_engine
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.exc import NotSupportedError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, QueuePool
 from sqlalchemy.types import TypeEngine
 
 from pgmodern.engine import (
     MINIMUM_SERVER,
+    PRESETS,
     create_async_engine,
     create_engine,
+    is_pooled,
     require_server,
     unavailable,
 )
 from pgmodern.errors import ServerTooOld, SettingsError
+from pgmodern.locks import driver
 
 # Nothing listens there, so whatever connects fails.
 NOWHERE = "postgresql://ann:geheim@127.0.0.1:1/db"
@@ -167,6 +172,123 @@ def test_what_the_caller_says_of_the_connection_wins(postgres_url: URL) -> None:
         assert _prepared_after_ten(connection) == 0
         assert connection.execute(text("SHOW application_name")).scalar_one() == "shop"
         assert _format(connection) == 1
+
+
+@both
+def test_a_preset_sizes_the_pool_and_what_the_caller_says_wins(create: Create) -> None:
+    pool = create(NOWHERE, preset="web").pool
+    assert isinstance(pool, QueuePool)
+    assert (pool.size(), pool.timeout(), pool._max_overflow, pool._recycle) == (10, 5, 0, 1800)
+    pool = create(NOWHERE, preset="worker", pool_size=7).pool
+    assert isinstance(pool, QueuePool)
+    assert (pool.size(), pool.timeout(), pool._max_overflow) == (7, 30, 0)
+    assert isinstance(create(NOWHERE, preset="serverless").pool, NullPool)
+
+
+@both
+def test_an_unknown_preset_is_refused_with_those_that_there_are(create: Create) -> None:
+    with pytest.raises(SettingsError, match=r"'huge'(?s:.*)web, worker, serverless"):
+        create(NOWHERE, preset="huge")
+
+
+def test_no_preset_pings() -> None:
+    for preset in PRESETS:
+        assert not create_engine(NOWHERE, preset=preset).pool._pre_ping
+
+
+@pytest.mark.parametrize("in_the_url", [True, False])
+def test_through_pgbouncer_nothing_is_prepared(
+    in_the_url: bool, empty_database_url: URL, pooled: Callable[..., URL]
+) -> None:
+    url = pooled(empty_database_url)
+    named = url.update_query_dict({"pgbouncer": "true"})
+    engine = create_engine(named) if in_the_url else create_engine(url, pgbouncer=True)
+    with engine.connect() as connection:
+        assert _prepared_after_ten(connection) == 0
+        assert _format(connection) == 1
+        assert is_pooled(driver(connection))
+    engine.dispose()
+    with create_engine(empty_database_url, poolclass=NullPool).connect() as connection:
+        assert not is_pooled(driver(connection))
+
+
+@both
+def test_pgbouncer_is_an_option_that_libpq_does_not_see(create: Create) -> None:
+    for given in ("true", "false"):
+        engine = create(f"{NOWHERE}?pgbouncer={given}", pgbouncer=given == "true")
+        assert "pgbouncer" not in engine.url.query
+    with pytest.raises(SettingsError, match="neither true nor false"):
+        create(f"{NOWHERE}?pgbouncer=yes")
+
+
+def test_the_keyword_goes_before_the_url(empty_database_url: URL) -> None:
+    url = empty_database_url.update_query_dict({"pgbouncer": "true"})
+    with create_engine(url, pgbouncer=False, poolclass=NullPool).connect() as connection:
+        assert _prepared_after_ten(connection) == 1
+
+
+@both
+def test_prepared_statements_through_pgbouncer_need_a_libpq_that_closes_them(
+    create: Create, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"prepare_threshold": 3}
+    create(NOWHERE, pgbouncer=True, connect_args=asked)
+    monkeypatch.setattr(psycopg.capabilities, "has_send_close_prepared", lambda: False)
+    with pytest.raises(SettingsError, match="need libpq 17"):
+        create(NOWHERE, pgbouncer=True, connect_args=asked)
+    create(NOWHERE, pgbouncer=True)
+
+
+def test_nobody_is_given_the_answer_to_another_client_s_statement(
+    empty_database_url: URL, pooled: Callable[..., URL]
+) -> None:
+    engine = create_engine(pooled(empty_database_url, servers=2), pgbouncer=True)
+    with engine.connect() as ann, engine.connect() as bob, engine.connect() as other:
+        for each in (ann, bob):  # each in a session of its own, and often enough to be prepared
+            each.execute(text("SELECT 1"))
+        for each, name in ((ann, "ann"), (bob, "bob")):
+            for _ in range(8):
+                each.execute(text(f"SELECT '{name}'"))
+        for each in (ann, bob):
+            each.commit()
+        found = set()
+        for _ in range(4):
+            other.execute(text("SELECT 1"))  # so that one session is left, now this, now that
+            found.add(bob.execute(text("SELECT 'bob'")).scalar_one())
+            bob.commit()
+            other.commit()
+            ann.execute(text("SELECT 'ann'"))
+            ann.commit()
+        assert found == {"bob"}
+    engine.dispose()
+
+
+@pytest.mark.parametrize("threshold", [None, 3])
+def test_500_client_connections_share_20_sessions_without_an_error(
+    threshold: int | None,
+    empty_database_url: URL,
+    connect: Callable[[URL], psycopg.Connection],
+    pooled: Callable[..., URL],
+) -> None:
+    url = pooled(empty_database_url, clients=load.CLIENTS, servers=load.SERVERS)
+    if threshold and not pgbouncer.keeps_prepared_statements():
+        pytest.skip(f"{pgbouncer.version()} does not keep prepared statements: 1.24 does")
+    with create_engine(empty_database_url, poolclass=NullPool).begin() as connection:
+        load.make(connection)
+    options: dict[str, Any] = {
+        "pgbouncer": True,
+        "pool_size": load.CLIENTS // 2,
+        "max_overflow": 0,
+        "connect_args": {"prepare_threshold": threshold},
+    }
+    engines = create_engine(url, **options), create_async_engine(url, **options)
+    found = load.storm(empty_database_url, *engines, seconds=3)
+    assert found.errors == {}
+    assert found.sessions <= load.SERVERS
+    assert all(client.seconds for client in found.clients)
+    rows = connect(empty_database_url).execute("SELECT id, n FROM visits ORDER BY id").fetchall()
+    assert rows == [(client.number, client.n) for client in found.clients]
+    assert sum(client.n for client in found.clients) > 0
 
 
 VALUES: list[tuple[TypeEngine[Any], Any]] = [

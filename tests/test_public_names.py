@@ -11,6 +11,8 @@ import pgmodern
 
 PUBLIC = {
     "pgmodern": [
+        "AsyncCached",
+        "Cached",
         "DatabaseUnavailable",
         "DocumentError",
         "EmbedderError",
@@ -20,6 +22,7 @@ PUBLIC = {
         "HnswIndex",
         "JsonbIndex",
         "JsonbKeyIndex",
+        "Listener",
         "LockPolicy",
         "MigrationError",
         "PgmodernError",

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from sqlalchemy import URL
 
 from pgmodern.errors import SettingsError
-from pgmodern.settings import Settings, parse_url, read
+from pgmodern.settings import (
+    Settings,
+    is_through_pgbouncer,
+    parse_url,
+    read,
+    without_pgbouncer,
+)
 
 NOWHERE = Path("/nonexistent")
 PARTS = {
@@ -263,3 +269,16 @@ def test_no_message_shows_a_password_that_was_not_encoded(secret: str, template:
     except SettingsError as error:
         shown = str(error)
     assert "geheim" not in shown
+
+
+@pytest.mark.parametrize(("query", "expected"), [("", False), ("&pgbouncer=true", True)])
+def test_a_url_may_say_that_it_leads_to_pgbouncer(query: str, expected: bool) -> None:
+    url = parse_url(f"postgresql://h/db?application_name=shop{query}")
+    assert is_through_pgbouncer(url) is expected
+    assert without_pgbouncer(url).query == {"application_name": "shop"}
+
+
+@pytest.mark.parametrize("said", ["1", "yes", "True", "true&pgbouncer=false"])
+def test_it_says_so_by_true_or_false_alone(said: str) -> None:
+    with pytest.raises(SettingsError, match="neither true nor false"):
+        is_through_pgbouncer(parse_url(f"postgresql://h/db?pgbouncer={said}"))

@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+from pgmodern.cached import AsyncCached, Cached
 from pgmodern.engine import create_async_engine, create_engine
 from pgmodern.errors import (
     DatabaseUnavailable,
@@ -22,12 +23,15 @@ from pgmodern.indexes import (
     TrigramIndex,
 )
 from pgmodern.locks import LockPolicy
+from pgmodern.notifications import Listener
 from pgmodern.throttle import Throttle
 from pgmodern.types import HalfVector, Vector
 
 __version__ = version("pgmodern")
 
 __all__ = [
+    "AsyncCached",
+    "Cached",
     "DatabaseUnavailable",
     "DocumentError",
     "EmbedderError",
@@ -37,6 +41,7 @@ __all__ = [
     "HnswIndex",
     "JsonbIndex",
     "JsonbKeyIndex",
+    "Listener",
     "LockPolicy",
     "MigrationError",
     "PgmodernError",

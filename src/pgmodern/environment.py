@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.pool import NullPool, SingletonThreadPool, StaticPool
 
 from pgmodern import autogenerate, embedded, operations, settings
-from pgmodern.engine import require_server, unavailable
+from pgmodern.engine import is_pooled, require_server, unavailable
 from pgmodern.errors import DatabaseUnavailable, MigrationError, PgmodernError, SettingsError
 from pgmodern.extensions import preflight
 from pgmodern.indexes import required_extensions
@@ -273,9 +273,9 @@ def _forget(
 def _require_direct(connection: Connection) -> None:
     """Raise MigrationError behind a pooler: its sessions are not ours, nor are their locks."""
     session = driver(connection)
-    found = session.execute("SELECT pg_backend_pid()").fetchone()
+    found = is_pooled(session)
     session.rollback()
-    if found != (session.info.backend_pid,):
+    if found:
         raise MigrationError(
             "Between this connection and the server stands a pooler, such as PgBouncer.",
             "Migrations need a direct connection: their locks and settings are a session's. Let "
@@ -374,7 +374,9 @@ def _connection() -> Iterator[Connection]:
             "Give a synchronous SQLAlchemy Engine or Connection, on the psycopg driver.",
         )
     engine = (
-        given if isinstance(given, Engine) else create_engine(database_url(), poolclass=NullPool)
+        given
+        if isinstance(given, Engine)
+        else create_engine(settings.without_pgbouncer(database_url()), poolclass=NullPool)
     )
     if isinstance(engine.pool, StaticPool | SingletonThreadPool):
         raise shared()

@@ -93,6 +93,25 @@ def parse_url(url: str | URL) -> URL:
     return _with_visible_secrets_moved(parsed.set(drivername=DRIVER))
 
 
+def is_through_pgbouncer(url: URL) -> bool:
+    """Tell whether the URL says `?pgbouncer=true`: that it leads to one in transaction mode.
+
+    Raises SettingsError when it says something else than true or false.
+    """
+    said = url.query.get("pgbouncer", "false")
+    if said not in {"true", "false"}:
+        raise SettingsError(
+            "The database's URL says pgbouncer=, and neither true nor false.",
+            "Write ?pgbouncer=true where PgBouncer's transaction mode is in between.",
+        )
+    return said == "true"
+
+
+def without_pgbouncer(url: URL) -> URL:
+    """Return the URL as libpq takes it, which knows no `pgbouncer`."""
+    return url.difference_update_query(["pgbouncer"])
+
+
 def _with_visible_secrets_moved(url: URL) -> URL:
     user, password = url.query.get("user"), url.query.get("password")
     if isinstance(user, str):

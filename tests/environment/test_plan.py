@@ -122,14 +122,16 @@ def test_an_upgrade_of_one_that_commits_by_hand_is_left_to_it(
     assert found == (True,)
 
 
+@pytest.mark.parametrize("option", [{}, {"pgbouncer": "true"}])
 def test_behind_a_pooler_migrations_are_refused_and_reading_is_not(
+    option: dict[str, str],
     empty_database_url: URL,
     connect: Connect,
     alembic: Run,
     revise: Revise,
     pooled: Callable[[URL], URL],
 ) -> None:
-    ini, url = revise(CREATE), pooled(empty_database_url)
+    ini, url = revise(CREATE), pooled(empty_database_url).update_query_dict(option)
     ran = alembic("upgrade", "head", url=url, ini=ini)
     assert ran.returncode == 1
     assert "pooler, such as PgBouncer" in ran.stderr

@@ -12,6 +12,10 @@ from pgmodern.backfill import Backfill
 from pgmodern.operations.adopt_table import AdoptTable, ReleaseTable
 from pgmodern.operations.backfill import BackfillOnline
 from pgmodern.operations.change_column_type import ChangeColumnTypeOnline, DropReplacedColumn
+from pgmodern.operations.change_notification import (
+    CreateChangeNotification,
+    DropChangeNotification,
+)
 from pgmodern.operations.check_constraint import AddCheckConstraintOnline
 from pgmodern.operations.constraint import DropConstraintOnline
 from pgmodern.operations.extension import CreateExtension, DropExtension
@@ -48,6 +52,7 @@ REVERSIBLE: list[Any] = [
     ),
     SetNotNullOnline("songs", ODD, "music"),
     PartitionTableOnline(Table(ODD, "music", "played", "1 month", 5, "2030-01-01")),
+    CreateChangeNotification(ODD, ["id", ODD], ODD, "music"),
 ]
 UNKNOWN: list[Any] = [
     ReleaseTable(ODD),
@@ -57,6 +62,7 @@ UNKNOWN: list[Any] = [
     DropTextSearchConfiguration(ODD),
     DropConstraintOnline(ODD, "songs"),
     UnpartitionTableOnline(ODD),
+    DropChangeNotification(ODD),
 ]
 BACKFILL = Backfill(ODD, "songs", "id", "uuid", "UPDATE songs SET a = '%s' WHERE {range}", "music")
 ALL = [

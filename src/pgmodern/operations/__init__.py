@@ -10,6 +10,7 @@ from pgmodern.operations import (
     adopt_table,
     backfill,
     change_column_type,
+    change_notification,
     check_constraint,
     constraint,
     extension,
@@ -38,5 +39,6 @@ def register() -> None:
         foreign_key,
         not_null,
         partition_table,
+        change_notification,
     ):
         module.register()
