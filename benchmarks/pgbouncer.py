@@ -3,6 +3,7 @@
 import os
 import resource
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -55,10 +56,20 @@ def started(url: URL, *, clients: int = 100, servers: int = 20) -> Iterator[URL]
         process = subprocess.Popen([COMMAND, "-q", *user, str(ini)], stderr=subprocess.PIPE)
         stack.enter_context(process)
         stack.callback(process.kill)
-        while not (home / f".s.PGSQL.{_PORT}").exists():
+        while not _accepts(home / f".s.PGSQL.{_PORT}"):
             assert process.poll() is None, process.stderr and process.stderr.read()
             time.sleep(0.01)
         yield url.set(host=None, port=_PORT, query={"host": str(home)})
+
+
+def _accepts(path: Path) -> bool:
+    """Tell whether somebody listens there; the socket is a file before anybody does."""
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def may_open(files: int) -> None:
