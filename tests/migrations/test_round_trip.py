@@ -151,7 +151,10 @@ def test_an_offline_database_goes_down_online_and_the_other_way_round(
     assert dump(empty_database_url, WITHOUT_VERSION) == nothing
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0004", "0005", "0007", "0008", "0009"])
+@pytest.mark.parametrize(
+    "revision",
+    ["0001", "0002", "0004", "0005", "0007", "0008", "0009", "0010", "0011", "0012", "0014"],
+)
 def test_a_revision_can_be_repeated(
     legacy_url: URL,
     head: str,
