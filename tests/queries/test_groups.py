@@ -73,7 +73,9 @@ def _expected(
 ) -> Iterator[tuple[int, str, int | None, int | None]]:
     for room in reversed(range(groups)):
         of_room = [note for note in notes if note[0] == room][:n]
-        yield from of_room or [(room, f"{999 - room}", None, None)]
+        yield from of_room
+        if not of_room:
+            yield (room, f"{999 - room}", None, None)
 
 
 @settings(
