@@ -27,7 +27,7 @@ from pgmodern.reference.chat import (
 )
 
 SEED = 7
-QUERIES, BASELINE_QUERIES = 200, 10
+QUERIES, BASELINE_QUERIES = 100, 10
 RARE, COMMON = (2, 50), (10_000, 100_000)
 LAST = 3
 
@@ -90,7 +90,7 @@ def kinds(engine: Engine, words: dict[str, list[str]]) -> list[Kind]:
     chance = random.Random(SEED)
     with Session(engine) as session:
         held = session.execute(select(Conversation.id, Conversation.user_id)).all()
-    others = [row.user_id for row in held if row.user_id != HEAVY]
+    others = sorted({row.user_id for row in held} - {HEAVY})
     users = [chance.choice(others) for _ in range(QUERIES)]
     chosen = [chance.choice(held).id for _ in range(QUERIES)]
     rare, common = ([chance.choice(words[of]) for _ in range(QUERIES)] for of in ("rare", "common"))

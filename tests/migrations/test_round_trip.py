@@ -154,7 +154,11 @@ def test_an_offline_database_goes_down_online_and_the_other_way_round(
 
 
 HISTORY = ScriptDirectory(str(Path(__file__).parents[2] / "alembic"))
-BY_THEIR_OWN_DDL = {"0003", "0006", "0013"}  # which is all there or, with its transaction, not at all
+BY_THEIR_OWN_DDL = {
+    "0003",
+    "0006",
+    "0013",
+}  # which is all there or, with its transaction, not at all
 
 
 @pytest.mark.parametrize(

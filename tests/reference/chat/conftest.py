@@ -15,7 +15,7 @@ from tests.reference.chat.data import rows
 
 @pytest.fixture(scope="module")
 def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
-    """A database of 24,000 messages."""
+    """A database of 48,000 messages."""
     with _database(postgres_url, template_database) as url:
         engine = create_engine(url, poolclass=NullPool)
         with engine.begin() as connection:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-INFLUENCERS, CONVERSATIONS, MESSAGES = 3_000, 2_000, 24_000
+INFLUENCERS, CONVERSATIONS, MESSAGES = 3_000, 2_000, 48_000
 START = datetime(2026, 1, 1, tzinfo=UTC)
 # One user has a quarter of all conversations, the others a few each.
 HEAVY, LIGHT = "user 0", "user 7"

@@ -25,7 +25,7 @@ from pgmodern.queries.statement import Statement, rows
 from pgmodern.queries.text import storable, web_search
 from pgmodern.reference.chat.models import Conversation, Message
 
-FEW_OF_USER, FEW_MATCHES = 2_000, 5_000
+FEW_OF_USER, FEW_MATCHES = 10_000, 5_000
 
 MESSAGE = select(
     Message.id,
@@ -77,7 +77,8 @@ def _search(limit: int, in_conversation: bool, of_user: bool) -> Statement:
     return shown.add_columns(Message.search.highlight(_QUERY))
 
 
-_QUERY = Message.search.query(_WORDS)
+# A subquery is parsed once a statement, also in a generic plan, not once for each message.
+_QUERY = select(Message.search.query(_WORDS)).scalar_subquery()
 _SCORE = Message.search.rank(_QUERY).label("score")
 _BEST_FIRST = (_SCORE.desc(), Message.id)
 
