@@ -14,6 +14,8 @@ from sqlalchemy import Engine
 
 from benchmarks import (
     backfill,
+    chat,
+    chat_writes,
     database,
     documents,
     full_text,
@@ -34,6 +36,8 @@ QUESTIONS: dict[str, Callable[[Engine, Dataset], Report]] = {
     "search_vector": search_vector.ask,
     "documents": documents.ask,
     "nearest": nearest.ask,
+    "chat": chat.ask,
+    "chat_writes": chat_writes.ask,
     "stalls": stalls.ask,
     "runners": runners.ask,
     "backfill": backfill.ask,

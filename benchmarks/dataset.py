@@ -53,6 +53,14 @@ class Playlist:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """A message of a real conversation, which is named by its source and number."""
+
+    conversation: tuple[str, str]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """The files under one folder; every method raises DataMissing when its file is not there."""
 
@@ -103,6 +111,18 @@ class Dataset:
             scale = np.load(file)
         vectors: NDArray[np.float32] = steps * scale.reshape(-1, 1).astype(np.float32)
         return vectors
+
+    def messages(self) -> list[Said]:
+        """Return the 839,430 messages of 26,690 conversations, those of each in their order."""
+        with gzip.open(self._file("chat/chat_messages.csv.gz"), "rt", encoding="utf-8") as lines:
+            return [
+                Said((row["source"], row["conversation_id"]), row["text"])
+                for row in csv.DictReader(lines)
+            ]
+
+    def characters(self) -> list[dict[str, Any]]:
+        """Return the attributes of the 36,868 characters."""
+        return [each["attributes"] for each in self._documents("chat/characters.jsonl.gz")]
 
     def _documents(self, name: str) -> Iterator[dict[str, Any]]:
         with gzip.open(self._file(name), "rt", encoding="utf-8") as lines:

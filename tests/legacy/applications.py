@@ -1,5 +1,6 @@
 """All of the applications."""
 
+from tests.legacy.chat import CHAT
 from tests.legacy.music import MUSIC
 
-APPLICATIONS = (MUSIC,)
+APPLICATIONS = (MUSIC, CHAT)

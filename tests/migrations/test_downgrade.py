@@ -11,6 +11,13 @@ Connect = Callable[[URL], psycopg.Connection]
 Dump = Callable[..., str]
 Migrate = Callable[..., None]
 
+INFLUENCER = (
+    "INSERT INTO ai_influencers (name, display_name, system_instructions) VALUES ('', '', '')"
+)
+CONVERSATION = (
+    f"WITH i AS ({INFLUENCER} RETURNING id), "
+    "c AS (INSERT INTO conversations (user_id, influencer_id) SELECT '', id FROM i RETURNING id) "
+)
 ARCHIVE = "INSERT INTO archives (user_id, name, playlist_data) VALUES (gen_random_uuid(), '', '7')"
 
 
@@ -36,8 +43,24 @@ ARCHIVE = "INSERT INTO archives (user_id, name, playlist_data) VALUES (gen_rando
             "(archive_id, reason) SELECT id, 'is a number' FROM archive",
             {"archives", "unreadable_archives"},
         ),
+        (INFLUENCER, {"ai_influencers"}),
+        (f"{CONVERSATION} SELECT FROM c", {"ai_influencers", "conversations"}),
+        (
+            f"{CONVERSATION} INSERT INTO messages (conversation_id, role) SELECT id, '' FROM c",
+            {"ai_influencers", "conversations", "messages"},
+        ),
     ],
-    ids=["artists", "tracks", "archives", "ai_logs", "embeddings", "unreadable"],
+    ids=[
+        "artists",
+        "tracks",
+        "archives",
+        "ai_logs",
+        "embeddings",
+        "unreadable",
+        "influencers",
+        "conversations",
+        "messages",
+    ],
 )
 def test_a_downgrade_keeps_each_table_that_holds_a_row(
     database_url: URL,

@@ -21,6 +21,11 @@ def test_a_statement_with_parameters_is_explained(session: Session) -> None:
     assert indexes_used(plan) == ["artists_pkey"]
 
 
+def test_a_verbose_plan_names_the_schema(session: Session) -> None:
+    (plan,) = session.scalar(Explain(select(Artist), verbose=True)) or []
+    assert (plan["Plan"]["Schema"], plan["Plan"]["Relation Name"]) == ("public", "artists")
+
+
 @pytest.mark.parametrize(
     ("plan", "expected"),
     [

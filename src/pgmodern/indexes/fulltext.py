@@ -4,7 +4,17 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any, ClassVar, Literal
 
-from sqlalchemy import ColumnElement, Float, Integer, Text, cast, func, literal, literal_column
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    Integer,
+    Text,
+    cast,
+    func,
+    literal,
+    literal_column,
+    select,
+)
 from sqlalchemy.dialects.postgresql import REGCONFIG, TSQUERY, TSVECTOR
 
 from pgmodern.extensions import UNACCENT, Extension
@@ -89,7 +99,8 @@ class FullTextIndex(DeclaredIndex):
 
         Words that must be absent do not count: `ts_rank` gives every row of `love -hate` zero.
         """
-        present = cast(func.querytree(query, type_=Text), TSQUERY)
+        # A subquery is computed once; in a generic plan the cast was parsed again for every row.
+        present = select(cast(func.querytree(query, type_=Text), TSQUERY)).scalar_subquery()
         scaled_to_one = literal_column("32", Integer)
         return func.ts_rank(self.vector, present, scaled_to_one, type_=Float)
 

@@ -4,9 +4,11 @@ A search returns the primary key and a `score` in 0..1, best first, at most `lim
 `with_payload` joins what is to be shown to the few rows that were found.
 """
 
+from pgmodern.queries.counts import Count
 from pgmodern.queries.documents import documents
 from pgmodern.queries.fulltext import full_text
 from pgmodern.queries.fuzzy import fuzzy
+from pgmodern.queries.groups import last_of_each
 from pgmodern.queries.hybrid import Leg, hybrid
 from pgmodern.queries.nearest import nearest
 from pgmodern.queries.pages import Page, page
@@ -14,12 +16,14 @@ from pgmodern.queries.payload import with_payload
 from pgmodern.queries.suggest import suggest
 
 __all__ = [
+    "Count",
     "Leg",
     "Page",
     "documents",
     "full_text",
     "fuzzy",
     "hybrid",
+    "last_of_each",
     "nearest",
     "page",
     "suggest",

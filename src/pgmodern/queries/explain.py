@@ -9,17 +9,22 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 
 class Explain(Executable, ClauseElement):
-    """`EXPLAIN (FORMAT JSON)` of a statement; its scalar result is the plan. Runs nothing."""
+    """`EXPLAIN (FORMAT JSON)` of a statement; its scalar result is the plan. Runs nothing.
+
+    `verbose` adds, among others, the schema of each table.
+    """
 
     inherit_cache = False
 
-    def __init__(self, statement: ClauseElement) -> None:
+    def __init__(self, statement: ClauseElement, *, verbose: bool = False) -> None:
         self.statement = statement
+        self.verbose = verbose
 
 
 @compiles(Explain, "postgresql")
 def _compile(element: Explain, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"EXPLAIN (FORMAT JSON) {compiler.process(element.statement, **kw)}"
+    options = "VERBOSE, FORMAT JSON" if element.verbose else "FORMAT JSON"
+    return f"EXPLAIN ({options}) {compiler.process(element.statement, **kw)}"
 
 
 def indexes_used(plan: Any) -> list[str]:

@@ -7,14 +7,17 @@ A repository of your own names its row, the columns to show and the declared ind
         trigram, words = Product.name_trgm, Product.search
 """
 
+from pgmodern.repositories.counts import AsyncCountRepository, CountRepository
 from pgmodern.repositories.documents import AsyncDocumentRepository, DocumentRepository
 from pgmodern.repositories.search import AsyncSearchRepository, SearchRepository
 from pgmodern.repositories.vectors import AsyncVectorRepository, VectorRepository
 
 __all__ = [
+    "AsyncCountRepository",
     "AsyncDocumentRepository",
     "AsyncSearchRepository",
     "AsyncVectorRepository",
+    "CountRepository",
     "DocumentRepository",
     "SearchRepository",
     "VectorRepository",

@@ -1,0 +1,32 @@
+"""Conversations with AI influencers."""
+
+from pgmodern.reference.chat.models import AIInfluencer, Base, Conversation, Message
+from pgmodern.reference.chat.repository import (
+    AsyncConversationRepository,
+    AsyncInfluencerRepository,
+    AsyncMessageRepository,
+    ConversationRepository,
+    ConversationRow,
+    InfluencerHit,
+    InfluencerRepository,
+    MessageHit,
+    MessageRepository,
+    MessageRow,
+)
+
+__all__ = [
+    "AIInfluencer",
+    "AsyncConversationRepository",
+    "AsyncInfluencerRepository",
+    "AsyncMessageRepository",
+    "Base",
+    "Conversation",
+    "ConversationRepository",
+    "ConversationRow",
+    "InfluencerHit",
+    "InfluencerRepository",
+    "Message",
+    "MessageHit",
+    "MessageRepository",
+    "MessageRow",
+]
