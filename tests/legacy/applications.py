@@ -1,5 +1,6 @@
 """All of the applications."""
 
+from tests.legacy.audio import AUDIO
 from tests.legacy.music import MUSIC
 
-APPLICATIONS = (MUSIC,)
+APPLICATIONS = (MUSIC, AUDIO)
