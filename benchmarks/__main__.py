@@ -22,6 +22,7 @@ from benchmarks import (
     runners,
     search_vector,
     stalls,
+    vibe,
 )
 from benchmarks.dataset import DEFAULT_FOLDER, DataMissing, Dataset
 from benchmarks.report import Report
@@ -32,6 +33,7 @@ QUESTIONS: dict[str, Callable[[Engine, Dataset], Report]] = {
     "search_vector": search_vector.ask,
     "documents": documents.ask,
     "nearest": nearest.ask,
+    "vibe": vibe.ask,
     "stalls": stalls.ask,
     "runners": runners.ask,
     "backfill": backfill.ask,
