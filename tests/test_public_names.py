@@ -34,6 +34,7 @@ PUBLIC = {
         "create_engine",
     ],
     "pgmodern.doctor": ["Finding", "examine"],
+    "pgmodern.http": ["ArtistRow", "TrackRow", "create_app", "why_unavailable"],
     "pgmodern.indexes": [
         "DeclaredIndex",
         "FullTextIndex",
@@ -54,6 +55,17 @@ PUBLIC = {
         "page",
         "suggest",
         "with_payload",
+    ],
+    "pgmodern.reference.audio": [
+        "AsyncSampleRepository",
+        "Base",
+        "NewSampleEmbedding",
+        "PendingSample",
+        "Sample",
+        "SampleEmbedding",
+        "SampleHit",
+        "SampleRepository",
+        "VibeAnalysis",
     ],
     "pgmodern.reference.music": [
         "AIInteractionEmbedding",
@@ -89,7 +101,8 @@ PUBLIC = {
 }
 FOUND = list(pkgutil.walk_packages(pgmodern.__path__, "pgmodern."))
 PACKAGES = ["pgmodern", *(each.name for each in FOUND if each.ispkg)]
-MODULES = [each.name for each in FOUND if each.name != "pgmodern.http"]  # which is FastAPI's
+# Without those that are FastAPI's.
+MODULES = [each.name for each in FOUND if not each.name.startswith("pgmodern.http")]
 
 # Imports argv[1] where databases, the environment's names for them and optional packages are out
 # of bounds.

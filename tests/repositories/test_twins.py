@@ -101,7 +101,9 @@ def test_a_twin_says_whose_it_is(file: Path) -> None:
             assert ast.get_docstring(node) == f"The asynchronous twin of {other}."
 
 
-@pytest.mark.parametrize("package", ["pgmodern.repositories", "pgmodern.reference.music"])
+@pytest.mark.parametrize(
+    "package", ["pgmodern.repositories", "pgmodern.reference.audio", "pgmodern.reference.music"]
+)
 def test_twins_are_exported_together(package: str) -> None:
     names = {name for name in importlib.import_module(package).__all__ if "Repository" in name}
     synchronous = {name for name in names if not name.startswith("Async")}
@@ -112,3 +114,4 @@ def test_no_twin_was_overlooked() -> None:
     found = {each.id for each in _twins()}
     assert {"SearchRepository", "DocumentRepository", "VectorRepository"} < found
     assert {"ArchiveRepository", "AIInteractionEmbeddingRepository"} < found
+    assert "SampleRepository" in found

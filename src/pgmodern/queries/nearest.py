@@ -4,7 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import ArrayLike
-from sqlalchemy import ColumnElement, ScalarSelect, func, select, union_all
+from sqlalchemy import (
+    BinaryExpression,
+    BindParameter,
+    ColumnElement,
+    ScalarSelect,
+    case,
+    func,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from pgmodern.indexes import HnswIndex
 from pgmodern.queries.statement import Statement, rows, under
@@ -48,7 +59,8 @@ def nearest(
     distance = index.distance(sought)
     graph = (
         select(*index.key, distance.label("distance"))
-        .where(*conditions, *([_passing(index, conditions) > _FEW] if where else []))
+        .where(*index.conditions, *map(_unweighed, where))
+        .where(*([_passing(index, conditions) > _FEW] if where else []))
         .order_by(index.distance(tuned))
         .limit(rows(k))
         .cte("graph")
@@ -76,3 +88,19 @@ def _passing(index: HnswIndex, conditions: Sequence[ColumnElement[bool]]) -> Sca
     """Count the rows that meet the conditions, no further than it takes to know that not few do."""
     some = select(*index.key).where(*conditions).limit(rows(_FEW + 1)).subquery()
     return select(func.count()).select_from(some).scalar_subquery()
+
+
+def _unweighed(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Keep the planner from guessing how many rows pass a comparison: here many do.
+
+    Under a generic plan it takes a range for one row in two hundred, and would rather sort those
+    than scan the graph.
+    """
+
+    def unweighed(element: Any, **_: Any) -> Any:
+        if isinstance(element, BinaryExpression) and isinstance(element.right, BindParameter):
+            return case({element: true()})
+        return None
+
+    weighed: ColumnElement[bool] = replacement_traverse(condition, {}, unweighed)
+    return weighed
