@@ -12,6 +12,7 @@ Dump = Callable[..., str]
 Migrate = Callable[..., None]
 
 ARCHIVE = "INSERT INTO archives (user_id, name, playlist_data) VALUES (gen_random_uuid(), '', '7')"
+SAMPLE = "INSERT INTO samples (title) VALUES ('Loop')"
 
 
 @pytest.mark.parametrize(
@@ -36,8 +37,22 @@ ARCHIVE = "INSERT INTO archives (user_id, name, playlist_data) VALUES (gen_rando
             "(archive_id, reason) SELECT id, 'is a number' FROM archive",
             {"archives", "unreadable_archives"},
         ),
+        (SAMPLE, {"samples"}),
+        (
+            f"WITH sample AS ({SAMPLE} RETURNING id) "
+            "INSERT INTO vibe_analysis (sample_id) SELECT id FROM sample",
+            {"samples", "vibe_analysis"},
+        ),
+        (
+            f"WITH sample AS ({SAMPLE} RETURNING id) INSERT INTO sample_embeddings "
+            "(sample_id, vibe_vector) SELECT id, array_fill(1, ARRAY[1536])::vector FROM sample",
+            {"samples", "sample_embeddings"},
+        ),
     ],
-    ids=["artists", "tracks", "archives", "ai_logs", "embeddings", "unreadable"],
+    ids=[
+        *("artists", "tracks", "archives", "ai_logs", "embeddings", "unreadable"),
+        *("samples", "analyses", "vibes"),
+    ],
 )
 def test_a_downgrade_keeps_each_table_that_holds_a_row(
     database_url: URL,
