@@ -26,6 +26,7 @@ from benchmarks import (
     runners,
     search_vector,
     stalls,
+    vibe,
 )
 from benchmarks.dataset import DEFAULT_FOLDER, DataMissing, Dataset
 from benchmarks.report import Report
@@ -38,6 +39,7 @@ QUESTIONS: dict[str, Callable[[Engine, Dataset], Report]] = {
     "nearest": nearest.ask,
     "chat": chat.ask,
     "chat_writes": chat_writes.ask,
+    "vibe": vibe.ask,
     "stalls": stalls.ask,
     "runners": runners.ask,
     "backfill": backfill.ask,

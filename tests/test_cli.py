@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from pgmodern import cli
 from pgmodern.errors import SettingsError
+from pgmodern.reference.audio import Sample
 from pgmodern.reference.music import AILog, Artist, Base
 
 PGMODERN = str(Path(sys.executable).with_name("pgmodern"))
@@ -153,7 +154,9 @@ def test_models_may_be_an_attribute_of_a_class() -> None:
     assert cli.load_metadata(cli.REFERENCE) is Base.metadata
 
 
-@pytest.mark.parametrize("command", [["check"], ["doctor"], ["demo"], ["embed", "ai-logs"]])
+@pytest.mark.parametrize(
+    "command", [["check"], ["doctor"], ["demo"], ["embed", "ai-logs"], ["embed", "samples"]]
+)
 def test_a_database_that_is_away_is_one_message_and_exit_code_1(command: list[str]) -> None:
     result = pgmodern("postgresql://someone:s3cret@127.0.0.1:1/nothing", *command)
     assert result.returncode == 1
@@ -164,7 +167,7 @@ def test_a_database_that_is_away_is_one_message_and_exit_code_1(command: list[st
 
 
 def test_an_empty_database_is_told_to_migrate(empty_database_url: URL) -> None:
-    for command in (["demo"], ["embed", "ai-logs"]):
+    for command in (["demo"], ["embed", "ai-logs"], ["embed", "samples"]):
         result = pgmodern(empty_database_url, *command)
         assert result.returncode == 1
         assert "alembic upgrade head" in result.stderr
@@ -178,6 +181,18 @@ def test_embed_says_how_many_and_twice_finds_none(engine: Engine, database_url: 
     assert first.returncode == 0, first.stderr
     assert first.stdout == "2 AI logs embedded with wordllama-l2-supercat-256\n"
     assert pgmodern(database_url, "embed", "ai-logs", "--all").stdout.startswith("0 AI logs")
+
+
+def test_embed_says_how_many_samples_and_twice_finds_none(
+    engine: Engine, database_url: URL
+) -> None:
+    with Session(engine) as session, session.begin():
+        session.add_all([Sample(title="dark loop"), Sample(title="bright loop")])
+    first = pgmodern(database_url, "embed", "samples", "--all")
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == "2 samples embedded with wordllama-l2-supercat-256\n"
+    assert "embedding samples: 2 in" in first.stderr
+    assert pgmodern(database_url, "embed", "samples", "--all").stdout.startswith("0 samples")
 
 
 def test_demo_answers_and_exits_0(database_url: URL) -> None:
@@ -223,3 +238,20 @@ def test_serve_answers_over_http(engine: Engine, server: str) -> None:
     with urllib.request.urlopen(f"{server}/api/v1/artists/fuzzy?q=beetles", timeout=10) as answer:
         (result,) = json.load(answer)["results"]
     assert result["name"] == "The Beatles"
+
+
+def test_serve_searches_samples_with_the_model(
+    engine: Engine, database_url: URL, server: str
+) -> None:
+    with Session(engine) as session, session.begin():
+        session.add_all([Sample(title="dark moody loop"), Sample(title="bright piano")])
+    assert pgmodern(database_url, "embed", "samples").returncode == 0
+    request = urllib.request.Request(
+        f"{server}/api/v1/vibe-search/search",
+        json.dumps({"query": "dark moody loop"}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        (result,) = json.load(answer)["results"]
+    assert result["title"] == "dark moody loop"
+    assert result["similarity"] > 0.99

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 
 from pgmodern import embedders
-from pgmodern.embedders import HttpEmbedder, LocalEmbedder, padded, unit
+from pgmodern.embedders import AsyncEmbedder, HttpEmbedder, LocalEmbedder, padded, unit
 from pgmodern.errors import EmbedderError, SettingsError
 from pgmodern.settings import Settings
 
@@ -32,6 +33,22 @@ def test_the_local_model_finds_what_is_meant(local: LocalEmbedder) -> None:
     query, near, far = local.embed(texts)
     assert query @ near > query @ far
     assert query.shape == (256,)
+
+
+async def test_the_asynchronous_one_gives_the_same_in_another_thread(local: LocalEmbedder) -> None:
+    threads = []
+
+    class Noting:
+        model_name = local.model_name
+
+        def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            threads.append(threading.current_thread())
+            return local.embed(texts)
+
+    model = AsyncEmbedder(Noting())
+    assert np.array_equal(await model.embed(["a"]), local.embed(["a"]))
+    assert model.model_name == local.model_name
+    assert threading.main_thread() not in threads
 
 
 def test_an_empty_text_gives_a_vector_of_zeros_and_no_warning(local: LocalEmbedder) -> None:

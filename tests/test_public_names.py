@@ -37,6 +37,7 @@ PUBLIC = {
         "create_engine",
     ],
     "pgmodern.doctor": ["Diagnosis", "Finding", "Kind", "Severity", "diagnose", "examine"],
+    "pgmodern.http": ["ArtistRow", "TrackRow", "create_app", "why_unavailable"],
     "pgmodern.indexes": [
         "DeclaredIndex",
         "FullTextIndex",
@@ -76,6 +77,17 @@ PUBLIC = {
         "MessageRepository",
         "MessageRow",
     ],
+    "pgmodern.reference.audio": [
+        "AsyncSampleRepository",
+        "Base",
+        "NewSampleEmbedding",
+        "PendingSample",
+        "Sample",
+        "SampleEmbedding",
+        "SampleHit",
+        "SampleRepository",
+        "VibeAnalysis",
+    ],
     "pgmodern.reference.music": [
         "AIInteractionEmbedding",
         "AIInteractionEmbeddingRepository",
@@ -112,7 +124,8 @@ PUBLIC = {
 }
 FOUND = list(pkgutil.walk_packages(pgmodern.__path__, "pgmodern."))
 PACKAGES = ["pgmodern", *(each.name for each in FOUND if each.ispkg)]
-MODULES = [each.name for each in FOUND if each.name != "pgmodern.http"]  # which is FastAPI's
+# Without those that are FastAPI's.
+MODULES = [each.name for each in FOUND if not each.name.startswith("pgmodern.http")]
 
 # Imports argv[1] where databases, the environment's names for them and optional packages are out
 # of bounds.

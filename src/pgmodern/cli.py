@@ -24,10 +24,11 @@ from pgmodern.doctor.diagnosis import SEVERITIES
 from pgmodern.doctor.unused_indexes import DAYS
 from pgmodern.engine import create_async_engine, create_engine, unavailable
 from pgmodern.environment import database_url
-from pgmodern.errors import MigrationError, PgmodernError, SettingsError
+from pgmodern.errors import EmbedderError, MigrationError, PgmodernError, SettingsError
 
 REFERENCE = "pgmodern.reference.music:Base.metadata"
 _MIGRATE = "Run: alembic upgrade head"
+log = logging.getLogger("pgmodern")
 
 app = typer.Typer(
     help="Make a live PostgreSQL modern, and see that it is.",
@@ -174,6 +175,22 @@ def embed_ai_logs(
     typer.echo(f"{count:,} AI logs embedded with {embedder.model_name}")
 
 
+@embed.command("samples", epilog="Example:  pgmodern embed samples --all")
+def embed_samples(
+    everything: Annotated[
+        bool,
+        typer.Option("--all", help="Also replace embeddings of another text or another model."),
+    ] = False,
+) -> None:
+    """Embed the audio samples that have no embedding, in batches, resumable."""
+    from pgmodern.reference.audio import embedding  # noqa: PLC0415
+
+    embedder = embedders.from_settings(settings.read())
+    with _engine() as engine:
+        count = embedding.embed_samples(engine, embedder, everything=everything)
+    typer.echo(f"{count:,} samples embedded with {embedder.model_name}")
+
+
 @app.command(epilog="Example:  pgmodern serve --port 8080")
 def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
@@ -194,4 +211,13 @@ def serve(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # What people search for belongs in no log.
     engine = create_async_engine(database_url(), hide_parameters=True)
-    uvicorn.run(create_app(engine), host=host, port=port, access_log=False)
+    application = create_app(engine, embedder=_model())
+    uvicorn.run(application, host=host, port=port, access_log=False)
+
+
+def _model() -> embedders.Embedder | None:
+    try:
+        return embedders.from_settings(settings.read())
+    except EmbedderError as error:  # the other searches do without
+        log.warning("There is no search by vibe: %s", error)
+        return None

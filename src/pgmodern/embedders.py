@@ -1,5 +1,6 @@
 """Embedding models: one that runs here, and any behind an OpenAI-compatible endpoint."""
 
+import asyncio
 import json
 import time
 import urllib.error
@@ -110,6 +111,18 @@ class HttpEmbedder:
             f"The embedding endpoint {self.url} {what}.",
             "Check PGMODERN_EMBEDDING_URL, PGMODERN_EMBEDDING_MODEL and PGMODERN_EMBEDDING_KEY.",
         )
+
+
+class AsyncEmbedder:
+    """An embedder that works in a thread, so that an event loop goes on meanwhile."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self.model_name = embedder.model_name
+
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return one vector per text, shape (texts, dimensions); may raise EmbedderError."""
+        return await asyncio.to_thread(self._embedder.embed, texts)
 
 
 def from_settings(settings: Settings) -> Embedder:

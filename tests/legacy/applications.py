@@ -1,6 +1,7 @@
 """All of the applications."""
 
+from tests.legacy.audio import AUDIO
 from tests.legacy.chat import CHAT
 from tests.legacy.music import MUSIC
 
-APPLICATIONS = (MUSIC, CHAT)
+APPLICATIONS = (MUSIC, CHAT, AUDIO)

@@ -19,6 +19,7 @@ CONVERSATION = (
     "c AS (INSERT INTO conversations (user_id, influencer_id) SELECT '', id FROM i RETURNING id) "
 )
 ARCHIVE = "INSERT INTO archives (user_id, name, playlist_data) VALUES (gen_random_uuid(), '', '7')"
+SAMPLE = "INSERT INTO samples (title) VALUES ('Loop')"
 
 
 @pytest.mark.parametrize(
@@ -49,17 +50,22 @@ ARCHIVE = "INSERT INTO archives (user_id, name, playlist_data) VALUES (gen_rando
             f"{CONVERSATION} INSERT INTO messages (conversation_id, role) SELECT id, '' FROM c",
             {"ai_influencers", "conversations", "messages"},
         ),
+        (SAMPLE, {"samples"}),
+        (
+            f"WITH sample AS ({SAMPLE} RETURNING id) "
+            "INSERT INTO vibe_analysis (sample_id) SELECT id FROM sample",
+            {"samples", "vibe_analysis"},
+        ),
+        (
+            f"WITH sample AS ({SAMPLE} RETURNING id) INSERT INTO sample_embeddings "
+            "(sample_id, vibe_vector) SELECT id, array_fill(1, ARRAY[1536])::vector FROM sample",
+            {"samples", "sample_embeddings"},
+        ),
     ],
     ids=[
-        "artists",
-        "tracks",
-        "archives",
-        "ai_logs",
-        "embeddings",
-        "unreadable",
-        "influencers",
-        "conversations",
-        "messages",
+        *("artists", "tracks", "archives", "ai_logs", "embeddings", "unreadable"),
+        *("influencers", "conversations", "messages"),
+        *("samples", "analyses", "vibes"),
     ],
 )
 def test_a_downgrade_keeps_each_table_that_holds_a_row(

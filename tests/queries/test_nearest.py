@@ -27,6 +27,7 @@ from pgmodern.pytest_plugin import _database
 from pgmodern.queries import nearest, with_payload
 from pgmodern.queries.explain import Explain, indexes_used
 from pgmodern.types import Vector
+from tests.plans import reported
 
 ROWS, DIMENSIONS = 5000, 16
 
@@ -161,6 +162,53 @@ def test_k_may_be_above_every_breadth_and_above_the_table(k: int, session: Sessi
     assert len(set(found)) == min(k, ROWS)
     exact = _exact(Sound.l2, ASKED[0], min(k, ROWS))
     assert len(set(found) & set(exact)) >= 0.95 * len(exact)
+
+
+@pytest.mark.parametrize("passing", [5, 500, 2500, None])
+@every_metric
+def test_a_threshold_leaves_out_what_scores_less_and_nothing_else(
+    index: HnswIndex, passing: int | None, session: Session
+) -> None:
+    where = [] if passing is None else [Sound.id < passing]
+    for vector in ASKED[:3]:
+        every = session.execute(nearest(index, vector, 50, where=where)).all()
+        threshold = every[len(every) // 2].score
+        near = [row.id for row in every if row.score >= threshold]
+        assert _found(session, index, vector, 50, where=where, threshold=threshold) == near
+        assert _found(session, index, vector, 50, where=where, threshold=1.1) == []
+        assert len(_found(session, index, vector, 50, where=where, threshold=0)) == len(every)
+
+
+@pytest.mark.parametrize("passing", [1, 500, 2000])
+def test_few_that_pass_are_compared_one_by_one_without_the_graph(
+    passing: int, session: Session
+) -> None:
+    statement = nearest(Sound.l2, ASKED[0], 10, where=[Sound.id < passing])
+    with reported(session, "force_generic_plan", analyze=True) as plans:
+        found = [row.id for row in session.execute(statement)]
+    assert found == _exact(Sound.l2, ASKED[0], 10, passing)
+    assert _scans(plans, "ix_l2") == 0
+
+
+def test_many_that_pass_are_found_by_the_graph_alone(session: Session) -> None:
+    statement = nearest(Sound.l2, ASKED[0], 10, where=[Sound.id < 2001])
+    with reported(session, "force_generic_plan", analyze=True) as plans:
+        session.execute(statement).all()
+    assert _scans(plans, "ix_l2") == 1
+
+
+def _scans(plan: Any, index: str) -> int:
+    """Count how often an index was scanned."""
+    if isinstance(plan, list):
+        return sum(_scans(each, index) for each in plan)
+    here = int(plan["Actual Loops"]) if plan.get("Index Name") == index else 0
+    return here + _scans(plan.get("Plans", []), index)
+
+
+def test_a_condition_may_speak_of_another_table(session: Session) -> None:
+    loud = select(Silence.id).where(Silence.id % 2 == 0)
+    found = _found(session, Sound.l2, ASKED[0], 20, where=[Sound.id.in_(loud)])
+    assert sorted(found) == list(range(0, 30, 2))
 
 
 def test_a_filter_that_lies_far_from_what_is_asked_for_is_searched_exactly(

@@ -103,7 +103,12 @@ def test_a_twin_says_whose_it_is(file: Path) -> None:
 
 @pytest.mark.parametrize(
     "package",
-    ["pgmodern.repositories", "pgmodern.reference.chat", "pgmodern.reference.music"],
+    [
+        "pgmodern.repositories",
+        "pgmodern.reference.audio",
+        "pgmodern.reference.chat",
+        "pgmodern.reference.music",
+    ],
 )
 def test_twins_are_exported_together(package: str) -> None:
     names = {name for name in importlib.import_module(package).__all__ if "Repository" in name}
@@ -116,3 +121,4 @@ def test_no_twin_was_overlooked() -> None:
     assert {"SearchRepository", "DocumentRepository", "VectorRepository", "CountRepository"} < found
     assert {"ArchiveRepository", "AIInteractionEmbeddingRepository"} < found
     assert {"InfluencerRepository", "ConversationRepository", "MessageRepository"} < found
+    assert "SampleRepository" in found

@@ -18,7 +18,7 @@ from sqlalchemy.types import TypeEngine
 from pgmodern import backfill
 from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import quoted, require_temporary
-from pgmodern.locks import bounds, driver, execute_briefly, patience, patiently, transaction
+from pgmodern.locks import bounds, driver, execute_briefly, patience, patiently
 from pgmodern.operations.literal import execute, policy_of, run_or_write, string
 from pgmodern.operations.rendering import call
 from pgmodern.operations.replaced_column import (
@@ -58,10 +58,11 @@ class ChangeColumnTypeOnline(MigrateOperation):
         key_type: str = "bigint",
         schema: str | None = None,
         existing_type: str | None = None,
+        rehearse: bool = False,
     ) -> None:
         self.replaced = ReplacedColumn(table_name, column_name, schema)
         self.change = ColumnChange(
-            self.replaced, type_, using, reverse_using, existing_type, key, key_type
+            self.replaced, type_, using, reverse_using, existing_type, key, key_type, rehearse
         )
 
     @classmethod
@@ -78,11 +79,13 @@ class ChangeColumnTypeOnline(MigrateOperation):
         key_type: str = "bigint",
         schema: str | None = None,
         existing_type: str | None = None,
+        rehearse: bool = False,
     ) -> None:
         """Change a column's type; `using` and `reverse_using` are expressions of the column.
 
         `type_` None is the type of the old column while it is there, then that of `using`. Where
-        `existing_type` is given, a column that is neither of it nor of `type_` is refused.
+        `existing_type` is given, a column that is neither of it nor of `type_` is refused. With
+        `rehearse` one scan converts every row for trial before anything is done.
         """
         if isinstance(type_, TypeEngine):
             type_ = str(type_.compile(PGDialect_psycopg()))  # type: ignore[no-untyped-call]
@@ -97,6 +100,7 @@ class ChangeColumnTypeOnline(MigrateOperation):
                 key_type,
                 schema,
                 existing_type,
+                rehearse,
             )
         )
 
@@ -119,6 +123,7 @@ class ChangeColumnTypeOnline(MigrateOperation):
             change.key_type,
             self.replaced.schema,
             change.type,
+            change.rehearse,
         )
 
 
@@ -159,7 +164,7 @@ def _run(connection: Connection, change: ColumnChange) -> None:
         return
     shadow, target = str(state[1]), str(state[2])
     if state[0] == "forth":
-        _fill(connection, change)
+        _fill(connection, change, target)
     _require_converted(connection, change, shadow, target)
     try:
         _build(connection, change)
@@ -206,8 +211,10 @@ def _refuse(connection: Connection, change: ColumnChange) -> None:
         )
 
 
-def _fill(connection: Connection, change: ColumnChange) -> None:
+def _fill(connection: Connection, change: ColumnChange, target: str) -> None:
     if _rows(connection, "SELECT NOT pg_temp.pgmodern_is_filling()")[0][0]:
+        if change.rehearse:
+            _require_none(connection, change, None, target)
         forget(connection, change.backfill().name)
         execute_briefly(connection, *locked(change, "begin"))
     backfill.run(connection, change.backfill())
@@ -248,49 +255,33 @@ def _violating(connection: Connection, change: ColumnChange) -> str:
         "WHERE wanted.valid",
     )
     broken = " OR ".join(f"({check}) IS FALSE" for (check,) in checks) or "false"
-    return _keys(connection, change, broken)[1]
-
-
-def _keys(connection: Connection, change: ColumnChange, condition: str) -> tuple[int, str]:
-    """Return how many rows meet a condition, and the first of their keys."""
-    key, rows = quoted(change.key), f"FROM {change.names.relation} AS rows WHERE {condition}"
+    key, rows = quoted(change.key), f"FROM {change.names.relation} AS rows WHERE {broken}"
     count = int(_rows(connection, f"SELECT count(*) {rows}")[0][0])
-    if not count:
-        return 0, ""
     keys = _rows(connection, f"SELECT {key}::text {rows} ORDER BY rows.{key} LIMIT {NAMED}")
     more = f" and {count - NAMED} more" if count > NAMED else ""
-    return count, ", ".join(str(row[0]) for row in keys) + more
+    return ", ".join(str(row[0]) for row in keys) + more
 
 
 def _require_converted(
     connection: Connection, change: ColumnChange, shadow: str, target: str
 ) -> None:
-    column = quoted(change.names.column)
-    condition = f"{column} IS NOT NULL AND {quoted(shadow)} IS NULL"
-    count, keys = _keys(connection, change, condition)
-    if count:
+    _require_none(connection, change, f"{quoted(shadow)} IS NULL", target)
+
+
+def _require_none(
+    connection: Connection, change: ColumnChange, among: str | None, target: str
+) -> None:
+    """Raise MigrationError when there are rows that cannot be converted, by reason."""
+    condition = "NULL" if among is None else string(among)
+    query = f"SELECT * FROM pg_temp.pgmodern_unconvertible({condition})"
+    if found := _rows(connection, query):
+        reasons = "; ".join(f"{reason}. Keys: {keys}" for reason, _, keys in found)
         raise MigrationError(
-            f"{count} rows of {change.names.table}.{change.names.column} cannot be converted to "
-            f"{target}: {_reason(connection, change, condition, target)}. Keys: {keys}.",
+            f"{sum(row[1] for row in found)} rows of {change.names.table}.{change.names.column} "
+            f"cannot be converted to {target}: {reasons}.",
             "The column is as it was, and nothing is lost. Correct these rows, set the column to "
             "NULL in them, or write `using` so that it converts them; then run again.",
         )
-
-
-def _reason(connection: Connection, change: ColumnChange, condition: str, target: str) -> str:
-    """Convert a row that could not be converted, to hear why."""
-    session, names = driver(connection), change.names
-    try:
-        with transaction(connection, roll_back=True):
-            session.execute(f"CREATE TEMPORARY TABLE pgmodern_reason (it {target})".encode())
-            session.execute(
-                f"INSERT INTO pg_temp.pgmodern_reason SELECT {change.expression} "
-                f"FROM {names.relation} AS {quoted(names.table)} WHERE {condition} "
-                f"ORDER BY {quoted(change.key)} LIMIT 1".encode()
-            )
-    except psycopg.Error as error:
-        return str(error.diag.message_primary)
-    return "they become NULL"
 
 
 def _rows(connection: Connection, query: str) -> Rows:
@@ -331,6 +322,7 @@ def _render_change(context: AutogenContext, operation: ChangeColumnTypeOnline) -
         key_type=change.key_type,
         schema=names.schema,
         existing_type=change.existing_type,
+        rehearse=change.rehearse or None,
     )
 
 

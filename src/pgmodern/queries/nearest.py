@@ -4,7 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import ArrayLike
-from sqlalchemy import ColumnElement, func, select, union_all
+from sqlalchemy import (
+    BinaryExpression,
+    BindParameter,
+    ColumnElement,
+    ScalarSelect,
+    case,
+    func,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from pgmodern.indexes import HnswIndex
 from pgmodern.queries.statement import Statement, rows, under
@@ -12,6 +23,8 @@ from pgmodern.queries.statement import Statement, rows, under
 _EF_SEARCH = 100
 _EF_SEARCH_MAX = 1000
 _SCAN_TUPLES = 20_000
+# So many rows are sooner compared one by one than found among the others by the graph.
+_FEW = 2_000
 
 
 def nearest(
@@ -21,13 +34,16 @@ def nearest(
     *,
     where: Sequence[ColumnElement[bool]] = (),
     ef_search: int | None = None,
+    threshold: float | ColumnElement[float] | None = None,
 ) -> Statement:
     """Select the `k` rows nearest to the vector: key and score, the nearest first.
 
-    The graph is scanned iteratively until `k` rows pass the filter; where it gives up early (a
-    filter that keeps almost nothing), an exact scan of the rows that pass takes over. So `k` rows
-    come back whenever `k` exist. `ef_search` (1..1000) is the breadth of the graph's scan: more
-    recall for more time.
+    Where few rows pass the filter, which the statement finds out by counting no more than that,
+    they are compared one by one. Otherwise the graph is scanned iteratively until `k` pass; where
+    it gives up early (they lie far away), an exact scan takes over. So `k` rows come back whenever
+    `k` exist, less those whose score is below the `threshold`. `ef_search` (1..1000) is the
+    breadth of the graph's scan: more recall for more time. The conditions may also speak of other
+    tables, by `column.in_(select(...))`.
 
     Raises VectorError when the vector does not fit the column.
     """
@@ -43,7 +59,8 @@ def nearest(
     distance = index.distance(sought)
     graph = (
         select(*index.key, distance.label("distance"))
-        .where(*conditions)
+        .where(*index.conditions, *map(_unweighed, where))
+        .where(*([_passing(index, conditions) > _FEW] if where else []))
         .order_by(index.distance(tuned))
         .limit(rows(k))
         .cte("graph")
@@ -61,4 +78,29 @@ def nearest(
     )
     found = union_all(select(graph).where(came >= k), select(exact)).subquery("found")
     key = (found.c[column.key] for column in index.key)
-    return select(*key, index.score(found.c.distance).label("score")).order_by(found.c.distance)
+    score = index.score(found.c.distance)
+    # Not within a scan of the graph: beyond the last that is near enough it would go on for long.
+    near = [] if threshold is None else [score >= threshold]
+    return select(*key, score.label("score")).where(*near).order_by(found.c.distance)
+
+
+def _passing(index: HnswIndex, conditions: Sequence[ColumnElement[bool]]) -> ScalarSelect[int]:
+    """Count the rows that meet the conditions, no further than it takes to know that not few do."""
+    some = select(*index.key).where(*conditions).limit(rows(_FEW + 1)).subquery()
+    return select(func.count()).select_from(some).scalar_subquery()
+
+
+def _unweighed(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Keep the planner from guessing how many rows pass a comparison: here many do.
+
+    Under a generic plan it takes a range for one row in two hundred, and would rather sort those
+    than scan the graph.
+    """
+
+    def unweighed(element: Any, **_: Any) -> Any:
+        if isinstance(element, BinaryExpression) and isinstance(element.right, BindParameter):
+            return case({element: true()})
+        return None
+
+    weighed: ColumnElement[bool] = replacement_traverse(condition, {}, unweighed)
+    return weighed

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import psycopg
 from numpy.typing import ArrayLike
-from sqlalchemy import ColumnElement, bindparam
+from sqlalchemy import ColumnElement, Float, bindparam
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
@@ -33,14 +33,20 @@ class _Vectors(Shown[R]):
         k: int,
         where: tuple[ColumnElement[bool], ...],
         ef_search: int | None,
+        threshold: float | None,
         values: Mapping[str, Any],
     ) -> Statement:
         build = kept_or_made(_nearest, where, values)
-        statement = build(self.payload, self.vectors, k, where, ef_search)
-        return statement.params({"pgmodern_vector": self.vectors.operand.check(vector), **values})
+        near = None if threshold is None else _THRESHOLD
+        statement = build(self.payload, self.vectors, k, where, ef_search, near)
+        given = {"pgmodern_vector": self.vectors.operand.check(vector), **values}
+        return statement.params(given if near is None else given | {near.key: threshold})
 
     def _staging(self) -> Staging:
         return Staging(self.vectors.parent, self.stored, self.unique)
+
+
+_THRESHOLD = bindparam("pgmodern_threshold", type_=Float())
 
 
 @lru_cache
@@ -50,9 +56,10 @@ def _nearest(
     k: int,
     where: tuple[ColumnElement[bool], ...],
     ef_search: int | None,
+    threshold: ColumnElement[float] | None,
 ) -> Statement:
     vector = bindparam("pgmodern_vector", type_=vectors.operand)
-    found = nearest(vectors, vector, k, where=where, ef_search=ef_search)
+    found = nearest(vectors, vector, k, where=where, ef_search=ef_search, threshold=threshold)
     return with_payload(payload, found, vectors)
 
 
@@ -68,14 +75,17 @@ class VectorRepository(_Vectors[R]):
         k: int = 10,
         *where: ColumnElement[bool],
         ef_search: int | None = None,
+        threshold: float | None = None,
         **values: Any,
     ) -> list[R]:
         """Return the `k` nearest rows that meet the conditions: `k` whenever `k` exist.
 
+        Those with a score below the `threshold` are left out.
+
         A condition that is made once, with `bindparam` where its `values` go, spares each call
         the making of its statement. Raises VectorError when the vector does not fit the column.
         """
-        statement = self._nearest(vector, k, where, ef_search, values)
+        statement = self._nearest(vector, k, where, ef_search, threshold, values)
         return self._rows(self.session.execute(statement))
 
     def store(self, rows: Iterable[Sequence[Any]]) -> int:
@@ -110,14 +120,17 @@ class AsyncVectorRepository(_Vectors[R]):
         k: int = 10,
         *where: ColumnElement[bool],
         ef_search: int | None = None,
+        threshold: float | None = None,
         **values: Any,
     ) -> list[R]:
         """Return the `k` nearest rows that meet the conditions: `k` whenever `k` exist.
 
+        Those with a score below the `threshold` are left out.
+
         A condition that is made once, with `bindparam` where its `values` go, spares each call
         the making of its statement. Raises VectorError when the vector does not fit the column.
         """
-        statement = self._nearest(vector, k, where, ef_search, values)
+        statement = self._nearest(vector, k, where, ef_search, threshold, values)
         return self._rows(await self.session.execute(statement))
 
     async def store(self, rows: Iterable[Sequence[Any]]) -> int:

@@ -127,11 +127,11 @@ def test_rows_that_cannot_be_converted_are_named_and_stop_it(
 ) -> None:
     vibes.execute("UPDATE songs SET vibe = vibe[1:7] WHERE id IN (7, 701)")
     vibes.execute("CREATE INDEX by_vibe ON songs (vibe)")
-    with pytest.raises(MigrationError, match=r"2 rows .* expected 8 dimensions, not 7.* 7, 701\."):
+    with pytest.raises(MigrationError, match=r"2 rows .* dimensions, not 7\. Keys: 7, 701\."):
         apply(VIBE)
     assert columns(vibes)["vibe"] == "double precision[]"
     vibes.execute("INSERT INTO songs (id, vibe) VALUES (2000, '{1,2}'), (2001, NULL)")
-    with pytest.raises(MigrationError, match=r"Keys: 7, 701, 2000\."):
+    with pytest.raises(MigrationError, match=r"Keys: 7, 701; .* not 2\. Keys: 2000\."):
         apply(VIBE)
     assert vibes.execute("SELECT vibe FROM songs WHERE id = 2000").fetchone() == ([1.0, 2.0],)
     vibes.execute("DELETE FROM songs WHERE id = 2000")

@@ -18,7 +18,7 @@ from pgmodern.operations.replaced_column import parts, refusals, steps
 _FUNCTIONS = parts.FUNCTIONS + refusals.FUNCTIONS + steps.FUNCTIONS
 _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 UNCONVERTED, STALE = "PGM01", "PGM02"  # the sqlstates by which the swap says that it is not time
-NAMED = 20  # so many keys in a message
+NAMED = refusals.NAMED
 
 
 _OWN = re.compile(r"__(new|old)_[0-9a-f]{8}$")
@@ -126,6 +126,7 @@ class ColumnChange:
     existing_type: str | None
     key: str
     key_type: str
+    rehearse: bool = False
 
     @property
     def expression(self) -> str:
@@ -172,11 +173,24 @@ class ColumnChange:
             "function": string(names.function),
             "filling": string(filling),
             "keeping": string(names.keeping(names.old, self.expression)),
+            "trying": string(self._trying()),
             "start": _array((names.create_function(filling), *names.create_trigger())),
             "after": _array(self._after()),
             "drop": _array(names.drop()[:2]),
             "unconverted": string(UNCONVERTED),
         }
+
+    def _trying(self) -> str:
+        """The body of a function that says why a value cannot be converted, or returns NULL."""
+        return f"""
+BEGIN
+    converted := (SELECT {self.expression} FROM (SELECT given AS {quoted(self.names.column)})
+        AS {quoted(self.names.table)});
+    RETURN CASE WHEN converted IS NULL THEN 'it becomes NULL' END;
+EXCEPTION WHEN OTHERS THEN
+    RETURN SQLERRM;
+END
+"""
 
     def _after(self) -> tuple[str, ...]:
         if self.reverse_using is None:

@@ -1,4 +1,6 @@
-"""What a change of type cannot carry over, found before anything is done."""
+"""What a change of type cannot carry over or convert, found before anything is lost."""
+
+NAMED = 20  # so many keys, of so many reasons, in a message
 
 # What nothing of ours would carry over, as far as the catalogue knows.
 _DEPENDENTS = """
@@ -200,4 +202,34 @@ END
 $pgmodern$
 """
 
-FUNCTIONS = (_DEPENDENTS, _DEFAULT, _TRY_KEY, _TRY, _REFUSALS)
+# Converts rows for trial, as only the conversion knows whether it can be done: those that meet a
+# condition, or without one all of them, of which those are returned that cannot be converted.
+_UNCONVERTIBLE = """
+CREATE OR REPLACE FUNCTION pg_temp.pgmodern_unconvertible(among text)
+RETURNS TABLE (reason text, number bigint, keys text) LANGUAGE plpgsql AS $pgmodern$
+DECLARE
+    state record;
+    present text;
+BEGIN
+    SELECT * INTO state FROM pg_temp.pgmodern_state();
+    SELECT format_type(a.atttypid, NULL) INTO present FROM pg_catalog.pg_attribute AS a
+    WHERE a.attrelid = state.attrelid AND a.attnum = state.attnum;
+    EXECUTE format('CREATE OR REPLACE FUNCTION pg_temp.pgmodern_reason(given %s) RETURNS text '
+        'LANGUAGE plpgsql AS %L', present, format(E'#variable_conflict use_column\\n'
+        'DECLARE converted %s;', state.target) || {trying});
+    RETURN QUERY EXECUTE format(
+        'SELECT coalesce(reason, ''it became NULL''), count(*), array_to_string('
+        '(array_agg(key::text ORDER BY key))[:NAMED], '', '')'
+        ' || CASE WHEN count(*) > NAMED THEN '' and '' || count(*) - NAMED || '' more'' '
+        'ELSE '''' END FROM (SELECT %1$I AS key, pg_temp.pgmodern_reason(%2$I) AS reason FROM %3$s '
+        'WHERE %2$I IS NOT NULL AND %4$s) AS found '
+        'GROUP BY 1 ORDER BY (array_agg(key ORDER BY key))[1] LIMIT NAMED',
+        {key}, {column}, state.relation,
+        coalesce(among, format('pg_temp.pgmodern_reason(%I) IS NOT NULL', {column})));
+    -- It would keep an extension whose type it takes from being dropped.
+    EXECUTE format('DROP FUNCTION pg_temp.pgmodern_reason(%s)', present);
+END
+$pgmodern$
+""".replace("NAMED", str(NAMED))
+
+FUNCTIONS = (_DEPENDENTS, _DEFAULT, _TRY_KEY, _TRY, _UNCONVERTIBLE, _REFUSALS)

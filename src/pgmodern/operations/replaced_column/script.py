@@ -5,10 +5,13 @@ from __future__ import annotations
 from pgmodern import backfill
 from pgmodern.locks import LockPolicy, bounded, milliseconds
 from pgmodern.operations.literal import string
-from pgmodern.operations.replaced_column import NAMED, STALE, UNCONVERTED, ColumnChange
+from pgmodern.operations.replaced_column import STALE, UNCONVERTED, ColumnChange
 
 _COMMENT = r"""-- For psql with ON_ERROR_STOP: the catalogue decides what is to be built, and
 -- \gexec runs it. Where a lock is not had in time it stops: run it again, it goes on."""
+# When rows are converted for trial, and which: before anything is done, and before the swap.
+_CHECK_CONVERTIBLE = "state.direction = 'forth' AND NOT pg_temp.pgmodern_is_filling()", "NULL"
+_CHECK_CONVERTED = "true", "format('%I IS NULL', state.shadow)"
 
 
 def locked(change: ColumnChange, step: str) -> tuple[str, str]:
@@ -75,13 +78,14 @@ def script(change: ColumnChange, policy: LockPolicy) -> str:
         "SET client_min_messages = warning;",
         *(f"{function.strip()};" for function in change.functions),
         f"{_refuse(change)};",
+        *([f"{_require_none(*_CHECK_CONVERTIBLE)};"] if change.rehearse else []),
         "SELECT direction = 'forth' AS pgmodern_forth, direction <> 'done' AS pgmodern_todo "
         "FROM pg_temp.pgmodern_state() \\gset",
         "\\if :pgmodern_forth",
         _briefly(policy, *locked(change, "begin")),
         f"{backfill.offline(change.backfill())};",
         "\\endif\n\\if :pgmodern_todo",
-        f"{_check_converted(change)};",
+        f"{_require_none(*_CHECK_CONVERTED)};",
         build,
         *(f"SELECT pg_temp.pgmodern_{step}() \\gexec" for step in ("left", "indexes")),
         brief,
@@ -114,21 +118,21 @@ def _briefly(policy: LockPolicy, *statements: str) -> str:
     return f"BEGIN;\n{body}\nCOMMIT;"
 
 
-def _check_converted(change: ColumnChange) -> str:
-    """The block that raises, before anything is built, with the keys of unconverted rows."""
-    names = change.names
+def _require_none(when: str, among: str) -> str:
+    """Return the block that raises with the keys of rows that cannot be converted, by reason."""
     return f"""DO $pgmodern$
 DECLARE
     state record;
-    keys text;
+    found text;
 BEGIN
     SELECT * INTO state FROM pg_temp.pgmodern_state();
-    EXECUTE format('SELECT string_agg(key, '', '') FROM (SELECT %I::text AS key FROM %s AS rows '
-        'WHERE %I IS NOT NULL AND %I IS NULL ORDER BY rows.%1$I LIMIT {NAMED}) AS found',
-        {string(change.key)}, state.relation, {string(names.column)}, state.shadow) INTO keys;
-    IF keys IS NOT NULL THEN
-        RAISE EXCEPTION 'rows of % cannot be converted, of these keys among others: %',
-            state.relation, keys USING ERRCODE = '{UNCONVERTED}';
+    IF {when} THEN
+        SELECT string_agg(format('%s. Keys: %s', reason, keys), '; ') INTO found
+        FROM pg_temp.pgmodern_unconvertible({among});
+    END IF;
+    IF found IS NOT NULL THEN
+        RAISE EXCEPTION 'rows of % cannot be converted: %',
+            state.relation, found USING ERRCODE = '{UNCONVERTED}';
     END IF;
 END
 $pgmodern$"""
