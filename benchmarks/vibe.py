@@ -32,7 +32,7 @@ from pgmodern.reference.audio.models import EMBEDDING_DIMENSIONS
 SEED, K = 11, 10
 SAMPLES, QUERIES, BASELINE_QUERIES = 100_000, 200, 2
 # The revisions before and after the change of type, and after the build of the indexes.
-LEGACY, CHANGED, INDEXED = "0031", "0032", "0033"
+LEGACY, CHANGED, INDEXED = "0017", "0018", "0019"
 BUILD_MEMORY = "1GB"  # the graph must fit, or the build goes to disk and takes many times as long
 GENRES = 100
 FILTERS: dict[str, dict[str, Any]] = {

@@ -66,6 +66,7 @@ PUBLIC = {
         "AsyncConversationRepository",
         "AsyncInfluencerRepository",
         "AsyncMessageRepository",
+        "AsyncProfiles",
         "Base",
         "Conversation",
         "ConversationRepository",
@@ -76,6 +77,8 @@ PUBLIC = {
         "MessageHit",
         "MessageRepository",
         "MessageRow",
+        "Profile",
+        "Profiles",
     ],
     "pgmodern.reference.audio": [
         "AsyncSampleRepository",

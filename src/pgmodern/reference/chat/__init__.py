@@ -1,6 +1,7 @@
 """Conversations with AI influencers."""
 
 from pgmodern.reference.chat.models import AIInfluencer, Base, Conversation, Message
+from pgmodern.reference.chat.profiles import AsyncProfiles, Profile, Profiles
 from pgmodern.reference.chat.repository import (
     AsyncConversationRepository,
     AsyncInfluencerRepository,
@@ -19,6 +20,7 @@ __all__ = [
     "AsyncConversationRepository",
     "AsyncInfluencerRepository",
     "AsyncMessageRepository",
+    "AsyncProfiles",
     "Base",
     "Conversation",
     "ConversationRepository",
@@ -29,4 +31,6 @@ __all__ = [
     "MessageHit",
     "MessageRepository",
     "MessageRow",
+    "Profile",
+    "Profiles",
 ]

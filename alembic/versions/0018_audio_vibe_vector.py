@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0032"
-down_revision = "0031"
+revision = "0018"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 
