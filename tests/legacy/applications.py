@@ -1,5 +1,6 @@
 """All of the applications."""
 
+from tests.legacy.fragrance import FRAGRANCE
 from tests.legacy.music import MUSIC
 
-APPLICATIONS = (MUSIC,)
+APPLICATIONS = (MUSIC, FRAGRANCE)

@@ -1,0 +1,3 @@
+"""Fragrance recommendations."""
+
+from pgmodern.reference.fragrance.models import Base
