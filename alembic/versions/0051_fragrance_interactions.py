@@ -46,7 +46,8 @@ TABLES = {
         )""",
         """CREATE INDEX ix_fragrance_relationships_fragrance_id_weight
            ON fragrance_relationships (fragrance_id, weight DESC)""",
-        "CREATE INDEX ix_fragrance_relationships_related_id ON fragrance_relationships (related_id)",
+        """CREATE INDEX ix_fragrance_relationships_related_id
+           ON fragrance_relationships (related_id)""",
     ),
     "algorithm_performance": (
         """CREATE TABLE algorithm_performance (

@@ -4,7 +4,6 @@ import json
 import random
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -44,6 +43,7 @@ from pgmodern.reference.music import (
     TrackRepository,
 )
 from pgmodern.repositories import SearchRepository
+from tests.plans import MODES, plans
 
 ARTISTS, TRACKS, ARCHIVES, EMBEDDINGS = 2_000, 20_000, 5_000, 3_000
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -133,33 +133,6 @@ def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
             # Two sessions of one test that wait for each other would do so for ever.
             connection.execute(text(f"ALTER DATABASE {url.database} SET lock_timeout = '5s'"))
         yield url
-
-
-@contextmanager
-def _plans(session: Session, mode: str) -> Iterator[list[Any]]:
-    """Collect the plans of what is executed, as the server itself reports them."""
-    driver = session.connection().connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)
-    for statement in (
-        "LOAD 'auto_explain'",
-        "SET LOCAL auto_explain.log_min_duration = 0",
-        "SET LOCAL auto_explain.log_level = notice",
-        "SET LOCAL auto_explain.log_format = json",
-        f"SET LOCAL plan_cache_mode = {mode}",
-    ):
-        session.execute(text(statement))
-    plans: list[Any] = []
-
-    def note(notice: psycopg.errors.Diagnostic) -> None:
-        message = notice.message_primary or ""
-        plans.append(json.loads(message[message.index("{") :])["Plan"])
-
-    driver.add_notice_handler(note)
-    try:
-        yield plans
-        session.execute(text("SHOW plan_cache_mode"))  # a plan is reported before what comes next
-    finally:
-        driver.remove_notice_handler(note)
 
 
 AFTER = (START + timedelta(minutes=1000), uuid.UUID(int=2001))
@@ -279,24 +252,24 @@ every_read = pytest.mark.parametrize(
 )
 
 
-@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+@pytest.mark.parametrize("mode", MODES)
 @every_read
 def test_every_read_is_served_by_its_declared_index(
     table: str, read: Read, indexes: set[str], mode: str, session: Session
 ) -> None:
-    with _plans(session, mode) as plans:
+    with plans(session, mode) as collected:
         found = read(MUSIC[table](session))
     assert found
-    (plan,) = plans
+    (plan,) = collected
     assert indexes <= set(indexes_used(plan))
 
 
 def test_a_generic_plan_is_one_in_which_values_are_not_known(session: Session) -> None:
     for mode, known in (("force_custom_plan", True), ("force_generic_plan", False)):
-        with _plans(session, mode) as plans:
+        with plans(session, mode) as collected:
             ArchiveRepository(session).with_key("genre", "genre 7")
-        assert ("'genre 7'" in json.dumps(plans)) == known
-        assert ("$1" in json.dumps(plans)) != known
+        assert ("'genre 7'" in json.dumps(collected)) == known
+        assert ("$1" in json.dumps(collected)) != known
 
 
 @every_read

@@ -1,3 +1,57 @@
 """Fragrance recommendations."""
 
-from pgmodern.reference.fragrance.models import Base
+from pgmodern.reference.fragrance.models import (
+    AlgorithmPerformance,
+    Base,
+    Fragrance,
+    FragranceEmbedding,
+    FragranceEmbeddingVersion,
+    FragranceRelationship,
+    User,
+    UserInteractionEvent,
+)
+from pgmodern.reference.fragrance.repository import (
+    AlgorithmPerformanceRepository,
+    AsyncAlgorithmPerformanceRepository,
+    AsyncFragranceEmbeddingRepository,
+    AsyncFragranceRelationshipRepository,
+    AsyncFragranceRepository,
+    AsyncUserInteractionEventRepository,
+    Belief,
+    Event,
+    FragranceEmbeddingRepository,
+    FragranceHit,
+    FragranceRelationshipRepository,
+    FragranceRepository,
+    Neighbour,
+    NewEvent,
+    Relationship,
+    UserInteractionEventRepository,
+)
+
+__all__ = [
+    "AlgorithmPerformance",
+    "AlgorithmPerformanceRepository",
+    "AsyncAlgorithmPerformanceRepository",
+    "AsyncFragranceEmbeddingRepository",
+    "AsyncFragranceRelationshipRepository",
+    "AsyncFragranceRepository",
+    "AsyncUserInteractionEventRepository",
+    "Base",
+    "Belief",
+    "Event",
+    "Fragrance",
+    "FragranceEmbedding",
+    "FragranceEmbeddingRepository",
+    "FragranceEmbeddingVersion",
+    "FragranceHit",
+    "FragranceRelationship",
+    "FragranceRelationshipRepository",
+    "FragranceRepository",
+    "Neighbour",
+    "NewEvent",
+    "Relationship",
+    "User",
+    "UserInteractionEvent",
+    "UserInteractionEventRepository",
+]

@@ -43,9 +43,7 @@ def _uuid(**options: Any) -> Mapped[uuid.UUID]:
 
 
 def _of(column: str, ondelete: str = "CASCADE", **options: Any) -> Mapped[uuid.UUID]:
-    return mapped_column(
-        Uuid, ForeignKey(column, onupdate="CASCADE", ondelete=ondelete), **options
-    )
+    return mapped_column(Uuid, ForeignKey(column, onupdate="CASCADE", ondelete=ondelete), **options)
 
 
 class User(Base):
@@ -112,10 +110,10 @@ class FragranceEmbeddingVersion(Base):
 
     __table_args__ = (
         ExcludeConstraint(
-            (is_current.column, "="),
+            ("is_current", "="),
             name="one_current_version",
             using="btree",
-            where=is_current.column,
+            where=text("is_current"),
             deferrable=True,
         ),
     )
@@ -168,9 +166,7 @@ class FragranceRelationship(Base):
     confidence: Mapped[float] = mapped_column(Double, server_default=text("1"))
     updated_at: Mapped[datetime] = _now()
 
-    strongest = Index(
-        "ix_fragrance_relationships_fragrance_id_weight", fragrance_id, weight.desc()
-    )
+    strongest = Index("ix_fragrance_relationships_fragrance_id_weight", fragrance_id, weight.desc())
 
 
 class UserInteractionEvent(Base):
