@@ -13,6 +13,9 @@ Migrate = Callable[..., None]
 
 ARCHIVE = "INSERT INTO archives (user_id, name, playlist_data) VALUES (gen_random_uuid(), '', '7')"
 
+USER = "INSERT INTO users (email) VALUES ('jane@example.org')"
+FRAGRANCE = "INSERT INTO fragrances (name, brand) VALUES ('Eau', 'Maison')"
+
 
 @pytest.mark.parametrize(
     ("insert", "kept"),
@@ -36,8 +39,38 @@ ARCHIVE = "INSERT INTO archives (user_id, name, playlist_data) VALUES (gen_rando
             "(archive_id, reason) SELECT id, 'is a number' FROM archive",
             {"archives", "unreadable_archives"},
         ),
+        (USER, {"users"}),
+        (FRAGRANCE, {"fragrances"}),
+        (
+            f"WITH jane AS ({USER} RETURNING id) INSERT INTO user_interaction_events "
+            "(user_id, event_type) SELECT id, 'view' FROM jane",
+            {"users", "user_interaction_events"},
+        ),
+        (
+            f"WITH one AS ({FRAGRANCE} RETURNING id), two AS ({FRAGRANCE} RETURNING id) "
+            "INSERT INTO fragrance_relationships (fragrance_id, related_id, kind, weight) "
+            "SELECT one.id, two.id, 'alike', 1 FROM one, two",
+            {"fragrances", "fragrance_relationships"},
+        ),
+        (
+            "UPDATE algorithm_performance SET alpha = 2 WHERE algorithm = 'content_based'",
+            {"algorithm_performance"},
+        ),
+        (
+            "INSERT INTO fragrance_embedding_versions (version, model_name) VALUES (2, 'm')",
+            {"fragrance_embedding_versions"},
+        ),
+        (
+            f"WITH one AS ({FRAGRANCE} RETURNING id) "
+            "INSERT INTO fragrance_embeddings_multi (fragrance_id, version, embedding) "
+            "SELECT id, 1, array_fill(1, ARRAY[2048])::halfvec FROM one",
+            {"fragrances", "fragrance_embeddings_multi", "fragrance_embedding_versions"},
+        ),
     ],
-    ids=["artists", "tracks", "archives", "ai_logs", "embeddings", "unreadable"],
+    ids=[
+        *("artists", "tracks", "archives", "ai_logs", "embeddings", "unreadable"),
+        *("users", "fragrances", "events", "relationships", "algorithms", "versions", "multi"),
+    ],
 )
 def test_a_downgrade_keeps_each_table_that_holds_a_row(
     database_url: URL,

@@ -101,9 +101,12 @@ def test_a_twin_says_whose_it_is(file: Path) -> None:
             assert ast.get_docstring(node) == f"The asynchronous twin of {other}."
 
 
-@pytest.mark.parametrize("package", ["pgmodern.repositories", "pgmodern.reference.music"])
+@pytest.mark.parametrize(
+    "package", ["pgmodern.repositories", "pgmodern.reference.fragrance", "pgmodern.reference.music"]
+)
 def test_twins_are_exported_together(package: str) -> None:
-    names = {name for name in importlib.import_module(package).__all__ if "Repository" in name}
+    exported = importlib.import_module(f"pgmodern.{package}").__all__
+    names = {name for name in exported if "Repository" in name}
     synchronous = {name for name in names if not name.startswith("Async")}
     assert names == synchronous | {f"Async{name}" for name in synchronous}
 
@@ -111,4 +114,5 @@ def test_twins_are_exported_together(package: str) -> None:
 def test_no_twin_was_overlooked() -> None:
     found = {each.id for each in _twins()}
     assert {"SearchRepository", "DocumentRepository", "VectorRepository"} < found
+    assert {"BulkRepository", "QueueRepository", "FragranceRepository"} < found
     assert {"ArchiveRepository", "AIInteractionEmbeddingRepository"} < found

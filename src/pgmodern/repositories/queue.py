@@ -8,7 +8,7 @@ from sqlalchemy import Update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
-from pgmodern.queries.queue import Queue, acknowledge, claim
+from pgmodern.queries import Queue, acknowledge, claim
 from pgmodern.queries.staging import count_of
 from pgmodern.queries.statement import Statement
 from pgmodern.repositories.rows import R, Shown

@@ -16,9 +16,8 @@ from sqlalchemy.orm import Session
 
 from pgmodern.errors import VectorError
 from pgmodern.indexes.jsonb import Json, encoded
-from pgmodern.queries import Page
+from pgmodern.queries import Page, Queue
 from pgmodern.queries.pages import Position, checked, cut
-from pgmodern.queries.queue import Queue
 from pgmodern.queries.staging import count_of
 from pgmodern.queries.statement import Statement
 from pgmodern.queries.text import storable, web_search
@@ -148,7 +147,8 @@ def _similar(
     else:
         sought = {"vector": _unit(to)}
     known = "fragrance_id" in sought
-    statement = statements.similar(limit, recall, *given, to_fragrance=known, popular=popular)
+    kept = statements.oversampling(recall)
+    statement = statements.similar(limit, kept, *given, to_fragrance=known, popular=popular)
     return statement.params(given | sought)
 
 
@@ -232,29 +232,29 @@ class FragranceEmbeddingRepository(BulkRepository):
         self, version: int, after: uuid.UUID | None = None, limit: int = 256
     ) -> list[uuid.UUID]:
         """Return the next fragrances by id that a version has not embedded."""
-        given = {"version": version, "after": after}
+        given = {"of_version": version, "after": after}
         return list(self.session.scalars(statements.without_embedding(limit), given))
 
     def switch(self, version: int) -> bool:
         """Have every search read this version from the commit on; whether it can be read."""
-        given = {"version": version}
+        given = {"of_version": version}
         return count_of(self.session.execute(statements.switch(), given)) > 0
 
     def retire(self, version: int) -> bool:
         """Have nothing written to a version any more; False for the current, and for none."""
-        given = {"version": version}
+        given = {"of_version": version}
         return count_of(self.session.execute(statements.retire(), given)) > 0
 
     def remove(
         self, version: int, after: uuid.UUID | None = None, batch: int = 1_000
     ) -> uuid.UUID | None:
         """Delete the next embeddings of a version; return the last one's, None at the end."""
-        given = {"version": version, "after": after}
+        given = {"of_version": version, "after": after}
         return self.session.scalar(statements.remove(batch), given)
 
     def forget(self, version: int) -> bool:
         """Delete a retired version that has no embeddings left; whether there was one."""
-        given = {"version": version}
+        given = {"of_version": version}
         return count_of(self.session.execute(statements.forget(), given)) > 0
 
 
@@ -277,29 +277,29 @@ class AsyncFragranceEmbeddingRepository(AsyncBulkRepository):
         self, version: int, after: uuid.UUID | None = None, limit: int = 256
     ) -> list[uuid.UUID]:
         """Return the next fragrances by id that a version has not embedded."""
-        given = {"version": version, "after": after}
+        given = {"of_version": version, "after": after}
         return list(await self.session.scalars(statements.without_embedding(limit), given))
 
     async def switch(self, version: int) -> bool:
         """Have every search read this version from the commit on; whether it can be read."""
-        given = {"version": version}
+        given = {"of_version": version}
         return count_of(await self.session.execute(statements.switch(), given)) > 0
 
     async def retire(self, version: int) -> bool:
         """Have nothing written to a version any more; False for the current, and for none."""
-        given = {"version": version}
+        given = {"of_version": version}
         return count_of(await self.session.execute(statements.retire(), given)) > 0
 
     async def remove(
         self, version: int, after: uuid.UUID | None = None, batch: int = 1_000
     ) -> uuid.UUID | None:
         """Delete the next embeddings of a version; return the last one's, None at the end."""
-        given = {"version": version, "after": after}
+        given = {"of_version": version, "after": after}
         return await self.session.scalar(statements.remove(batch), given)
 
     async def forget(self, version: int) -> bool:
         """Delete a retired version that has no embeddings left; whether there was one."""
-        given = {"version": version}
+        given = {"of_version": version}
         return count_of(await self.session.execute(statements.forget(), given)) > 0
 
 
