@@ -39,11 +39,11 @@ $settle$
 def upgrade() -> None:
     op.execute(MIRROR)
     op.execute(SETTLE)
-    # SHARE ROW EXCLUSIVE on fragrances
+    # SHARE ROW EXCLUSIVE on fragrances. The backfill goes by id: what changes it may pass it by.
     op.execute(
         """
         CREATE OR REPLACE TRIGGER mirror_fragrance_embedding
-        AFTER INSERT OR UPDATE OF embedding ON fragrances
+        AFTER INSERT OR UPDATE OF id, embedding ON fragrances
         FOR EACH ROW EXECUTE FUNCTION mirror_fragrance_embedding()
         """
     )

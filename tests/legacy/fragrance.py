@@ -26,7 +26,7 @@ INSERT INTO fragrances (name, brand, rating_value) VALUES ('', '', 'NaN'), ('x',
 """
 MANY_ROWS = """
 INSERT INTO fragrances (name, brand, embedding)
-SELECT name || i, brand, embedding FROM fragrances, generate_series(1, 10) AS i;
+SELECT name || i, brand, embedding FROM fragrances, generate_series(1, 5) AS i;
 """
 # Version 1 holds what the column holds, but for what has no direction; and the words are there.
 WRONG = """
