@@ -29,7 +29,7 @@ from pgmodern.repositories import BulkRepository
 
 SEED, K = 7, 10
 QUERIES, BASELINE_QUERIES = 400, 40
-TRIED = ((2, 1), (4, 1), (4, 2), (8, 2), (16, 2), (16, 3), (32, 4))
+TRIED = ((4, 2), (8, 2), (16, 2), (32, 4), (64, 8), (100, 8))
 SINGLE_STAGE_BREADTHS = (100, 400)
 BUILD_MEMORY = "1GB"
 APART = 0.05  # how far what smells the same lies apart, as a model would have it
@@ -73,8 +73,9 @@ def smells(perfumes: Sequence[Perfume]) -> Vectors:
     """Make a vector of what each smells of: synthetic, as no model's vectors are public.
 
     A column for each of the commonest accords and notes, weighed by how rare it is; then a
-    rotation onto the principal axes. So the cosine of two is that of their accords and notes, and
-    the first dimensions carry the most, as in the embeddings of a Matryoshka model.
+    rotation onto the principal axes, each weighed by the root of its share, as a model does that
+    learns what tells apart. So the first dimensions carry the most, as in the embeddings of a
+    Matryoshka model: 128 of them three quarters, 512 of them 97%.
     """
     each = [[*p.accords, *(f"note {note}" for note in p.notes)] for p in perfumes]
     common = Counter(word for words in each for word in set(words))
@@ -85,6 +86,8 @@ def smells(perfumes: Sequence[Perfume]) -> Vectors:
             features[row, columns[word]] = np.log(len(each) / common[word])
     _, axes = np.linalg.eigh(features.T @ features)  # ascending
     rotated = features @ axes[:, ::-1]
+    spread = np.linalg.norm(rotated, axis=0)
+    rotated *= np.sqrt(spread / spread[0])
     noise = np.random.default_rng(SEED).normal(size=rotated.shape).astype(np.float32)
     noise *= np.linalg.norm(rotated, axis=0) / np.linalg.norm(rotated)
     lengths = np.linalg.norm(rotated, axis=1, keepdims=True)
@@ -189,7 +192,7 @@ def _measured(
 
 def ask(engine: Engine, dataset: Dataset) -> Report:
     """Measure recall and latency of searches in stages, beside one stage and an exact scan."""
-    shelf = held_out(dataset.perfumes())
+    shelf = held_out([each for each in dataset.perfumes() if each.accords or each.notes])
     load(engine, shelf)
     best, scan = truth(shelf), exactly(engine, shelf)
     figures: list[Figure] = []

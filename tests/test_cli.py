@@ -155,3 +155,19 @@ def test_serve_answers_over_http(engine: Engine, server: str) -> None:
     with urllib.request.urlopen(f"{server}/api/v1/artists/fuzzy?q=beetles", timeout=10) as answer:
         (result,) = json.load(answer)["results"]
     assert result["name"] == "The Beatles"
+
+
+def test_a_version_of_embeddings_is_retired_unless_it_is_the_current_one(
+    engine: Engine, database_url: URL
+) -> None:
+    refused = pgmodern(database_url, "retire-embeddings", "1")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: Version 1 of the embeddings is the current one")
+    with engine.begin() as connection:
+        version = "INSERT INTO fragrance_embedding_versions (version, model_name) VALUES (2, 'm')"
+        connection.execute(text(version))
+    done = pgmodern(database_url, "retire-embeddings", "2")
+    assert (done.returncode, done.stdout) == (0, "version 2 removed\n")
+    with engine.connect() as connection:
+        left = text("SELECT array_agg(version) FROM fragrance_embedding_versions")
+        assert connection.scalar(left) == [1]

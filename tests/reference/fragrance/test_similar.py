@@ -105,9 +105,9 @@ COARSE = "ix_fragrance_embeddings_multi_embedding_128"
 KEY = "fragrance_embeddings_multi_pkey"
 Read = Callable[[Any], Any]
 READS: dict[str, tuple[Read, set[str]]] = {
-    "fragrance": (lambda r: r.similar(IDS[7]), {COARSE, KEY}),
-    "vector": (lambda r: r.similar(VECTORS[7]), {COARSE}),
-    "vector, more": (lambda r: r.similar(VECTORS[7], 5, recall=0.99), {COARSE}),
+    "fragrance": (lambda r: r.similar(IDS[7], 5), {COARSE, KEY}),
+    "vector": (lambda r: r.similar(VECTORS[7], 5), {COARSE}),
+    "vector, more": (lambda r: r.similar(VECTORS[7], 1, recall=0.99), {COARSE}),
     "popular": (lambda r: r.similar(VECTORS[7], popular=True), set()),  # see below
     "popular fragrance": (lambda r: r.similar(IDS[7], popular=True), {KEY}),
     "brand": (lambda r: r.similar(IDS[7], 5, brand="Brand 7"), {"ix_fragrances_brand"}),
