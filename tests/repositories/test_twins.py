@@ -101,9 +101,7 @@ def test_a_twin_says_whose_it_is(file: Path) -> None:
             assert ast.get_docstring(node) == f"The asynchronous twin of {other}."
 
 
-@pytest.mark.parametrize(
-    "package", ["pgmodern.repositories", "pgmodern.reference.fragrance", "pgmodern.reference.music"]
-)
+@pytest.mark.parametrize("package", ["repositories", "reference.fragrance", "reference.music"])
 def test_twins_are_exported_together(package: str) -> None:
     exported = importlib.import_module(f"pgmodern.{package}").__all__
     names = {name for name in exported if "Repository" in name}
