@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from psycopg.types.json import Jsonb
 from sqlalchemy import URL, Engine, create_engine, event, insert, select, text, update
@@ -28,7 +30,7 @@ from pgmodern.reference.fragrance import (
 from pgmodern.reference.fragrance.statements import OVERSAMPLING, oversampling
 from tests.plans import MODES, plans
 
-FRAGRANCES, DIMENSIONS, BRANDS, POPULAR = 1_500, 2_048, 150, 450
+FRAGRANCES, DIMENSIONS, BRANDS, POPULAR = 1_500, 2_048, 150, 400
 IDS = [uuid.UUID(int=number) for number in range(FRAGRANCES)]
 ACCORDS = ["woody", "rose", "citrus", "musk", "amber", "green", "sweet"]
 HNSW = (
@@ -225,7 +227,7 @@ PASSING: list[tuple[dict[str, Any], Callable[[int], bool]]] = [
     ({"brand": "Brand 7"}, lambda n: n % BRANDS == 7),
     ({"accords": ["chypre"]}, lambda n: n % 100 == 0),
     ({"accords": ["green", "chypre"]}, lambda n: n % 100 == 0),
-    ({"accords": ["chypre", "rose"]}, lambda n: n % 700 == 400),
+    ({"accords": ["chypre", "citrus"]}, lambda n: n % 700 == 100),
     ({"min_rating": 3.9}, lambda n: n < POPULAR or n % 40 == 39),
     ({"words": "rose"}, lambda n: n % 7 == 1),
     ({"words": "musk", "brand": "Brand 3", "min_rating": 1}, lambda n: n % 1050 == 3),
@@ -272,6 +274,33 @@ def test_a_wrong_vector_is_refused_before_anything_is_sent(vector: Any, session:
     with pytest.raises(VectorError):
         FragranceRepository(session).similar(vector)
     assert not session.in_transaction()
+
+
+_anything = st.text(st.characters(exclude_categories=[]))
+_operators = st.lists(st.sampled_from(["'", '"', "\\", "-", "%", "\x00", "\ud800", "("])).map(
+    "".join
+)
+
+
+@settings(
+    deadline=None,
+    max_examples=30,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(asked=_anything | _operators, number=st.floats(), popular=st.booleans())
+def test_no_text_and_no_number_ever_makes_a_search_fail(
+    asked: str, number: float, popular: bool, session: Session
+) -> None:
+    fragrances = FragranceRepository(session)
+    for filters in (
+        {"brand": asked},
+        {"accords": [asked, "woody"]},
+        {"words": asked},
+        {"min_rating": number},
+    ):
+        for hit in fragrances.similar(IDS[7], 3, popular=popular, **filters):
+            assert 0 <= hit.score <= 1
+    assert all(0 <= hit.score <= 1 for hit in fragrances.fuzzy(asked, 3))
 
 
 # --- versions

@@ -78,7 +78,7 @@ def oversampling(recall: float) -> tuple[int, int]:
 
 @lru_cache
 def similar(
-    k: int, kept: tuple[int, int], *filters: str, to_fragrance: bool, popular: bool
+    k: int, kept: tuple[int, int], *filters: str, to_fragrance: bool = False, popular: bool = False
 ) -> Statement:
     """Select the `k` fragrances nearest to a fragrance, or to a vector, by the current version.
 
