@@ -1,6 +1,6 @@
 """The migrations of the reference schemas."""
 
 from pgmodern import environment
-from pgmodern.reference import audio, chat, music
+from pgmodern.reference import audio, chat, fragrance, music
 
-environment.run([music.Base.metadata, chat.Base.metadata, audio.Base.metadata])
+environment.run([each.Base.metadata for each in (music, chat, audio, fragrance)])

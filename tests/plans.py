@@ -9,6 +9,8 @@ import psycopg
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+MODES = ("force_custom_plan", "force_generic_plan")
+
 
 @contextmanager
 def reported(session: Session, mode: str, *, analyze: bool = False) -> Iterator[list[Any]]:

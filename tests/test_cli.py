@@ -255,3 +255,19 @@ def test_serve_searches_samples_with_the_model(
         (result,) = json.load(answer)["results"]
     assert result["title"] == "dark moody loop"
     assert result["similarity"] > 0.99
+
+
+def test_a_version_of_embeddings_is_retired_unless_it_is_the_current_one(
+    engine: Engine, database_url: URL
+) -> None:
+    refused = pgmodern(database_url, "retire-embeddings", "1")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: Version 1 of the embeddings is the current one")
+    with engine.begin() as connection:
+        version = "INSERT INTO fragrance_embedding_versions (version, model_name) VALUES (2, 'm')"
+        connection.execute(text(version))
+    done = pgmodern(database_url, "retire-embeddings", "2")
+    assert (done.returncode, done.stdout) == (0, "version 2 removed\n")
+    with engine.connect() as connection:
+        left = text("SELECT array_agg(version) FROM fragrance_embedding_versions")
+        assert connection.scalar(left) == [1]

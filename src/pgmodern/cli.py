@@ -191,6 +191,18 @@ def embed_samples(
     typer.echo(f"{count:,} samples embedded with {embedder.model_name}")
 
 
+@app.command(epilog="Example:  pgmodern retire-embeddings 1")
+def retire_embeddings(
+    version: Annotated[int, typer.Argument(help="The version that is read no more.")],
+) -> None:
+    """Remove a version of the fragrances' embeddings in batches, resumable."""
+    from pgmodern.reference.fragrance import versions  # noqa: PLC0415
+
+    with _engine() as engine:
+        versions.retire(engine, version)
+    typer.echo(f"version {version} removed")
+
+
 @app.command(epilog="Example:  pgmodern serve --port 8080")
 def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",

@@ -33,6 +33,7 @@ class Sound(Base):
     l2 = HnswIndex("ix_l2", full, metric="l2")
     product = HnswIndex("ix_product", full, metric="inner_product")
     halved = HnswIndex("ix_halved", full, as_halfvec=True)
+    unit = HnswIndex("ix_unit", full, as_halfvec=True, normalised=True)
     halved_l2 = HnswIndex("ix_halved_l2", full, metric="l2", as_halfvec=True)
     half_product = HnswIndex("ix_half_product", half, metric="inner_product")
 
@@ -42,6 +43,7 @@ INDEXES = [
     Sound.l2,
     Sound.product,
     Sound.halved,
+    Sound.unit,
     Sound.halved_l2,
     Sound.half_product,
 ]
@@ -184,3 +186,22 @@ def test_the_score_is_one_for_the_same_and_zero_for_the_opposite(
     index: HnswIndex, distance: float, score: float, session: Session
 ) -> None:
     assert session.scalar(select(index.score(literal(distance, Float)))) == score
+
+
+def test_no_number_is_too_large_or_too_small_for_a_normalised_index(session: Session) -> None:
+    session.execute(text('CREATE TABLE sounds (id serial PRIMARY KEY, "full" vector(3))'))
+    Sound.unit.create(session.connection())
+    vectors = [[3e38, 0, 0], [0, 1e-40, 0], [0, 0, 1], [0, 0, 0]]
+    for number, vector in enumerate(vectors):
+        session.execute(insert(Sound).values(id=number, full=vector))
+    session.execute(text("SET LOCAL enable_seqscan = off"))
+    distance = Sound.unit.distance(Sound.unit.literal([9, 4, 1]))
+    nearest = select(Sound.id).order_by(distance)
+    assert indexes_used(session.scalar(Explain(nearest))) == ["ix_unit"]
+    assert session.scalars(nearest).all() == [0, 1, 2]  # that of length zero has no direction
+
+
+@pytest.mark.parametrize("options", [{}, {"as_halfvec": True, "metric": "l2"}])
+def test_only_a_cosine_of_a_halved_vector_can_be_of_normalised_ones(options: Any) -> None:
+    with pytest.raises(TypeError, match="normalised"):
+        HnswIndex("ix", Column("v", Vector(3)), normalised=True, **options)

@@ -2,6 +2,7 @@
 
 from tests.legacy.audio import AUDIO
 from tests.legacy.chat import CHAT
+from tests.legacy.fragrance import FRAGRANCE
 from tests.legacy.music import MUSIC
 
-APPLICATIONS = (MUSIC, CHAT, AUDIO)
+APPLICATIONS = (MUSIC, CHAT, AUDIO, FRAGRANCE)

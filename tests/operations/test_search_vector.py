@@ -100,6 +100,18 @@ def test_an_update_of_other_columns_does_not_compute_it_again(
     assert words(database, 1) == "'kept'"
 
 
+def test_a_row_whose_key_changes_is_not_passed_by(
+    database: psycopg.Connection, apply: Apply
+) -> None:
+    apply(add)
+    database.execute("INSERT INTO songs (title) VALUES ('Waterloo')")
+    database.execute("ALTER TABLE songs DISABLE TRIGGER USER")
+    database.execute("UPDATE songs SET words = NULL")  # as it is before the backfill comes
+    database.execute("ALTER TABLE songs ENABLE TRIGGER USER")
+    database.execute("UPDATE songs SET id = 0")  # behind the backfill
+    assert words(database, 0) == "'waterloo':1A"
+
+
 def test_it_works_for_a_writer_whose_search_path_is_empty(
     database: psycopg.Connection, apply: Apply
 ) -> None:

@@ -103,15 +103,11 @@ def test_a_twin_says_whose_it_is(file: Path) -> None:
 
 @pytest.mark.parametrize(
     "package",
-    [
-        "pgmodern.repositories",
-        "pgmodern.reference.audio",
-        "pgmodern.reference.chat",
-        "pgmodern.reference.music",
-    ],
+    ["repositories", *(f"reference.{each}" for each in ("audio", "chat", "fragrance", "music"))],
 )
 def test_twins_are_exported_together(package: str) -> None:
-    names = {name for name in importlib.import_module(package).__all__ if "Repository" in name}
+    exported = importlib.import_module(f"pgmodern.{package}").__all__
+    names = {name for name in exported if "Repository" in name}
     synchronous = {name for name in names if not name.startswith("Async")}
     assert names == synchronous | {f"Async{name}" for name in synchronous}
 
@@ -119,6 +115,7 @@ def test_twins_are_exported_together(package: str) -> None:
 def test_no_twin_was_overlooked() -> None:
     found = {each.id for each in _twins()}
     assert {"SearchRepository", "DocumentRepository", "VectorRepository", "CountRepository"} < found
+    assert {"BulkRepository", "QueueRepository", "FragranceRepository"} < found
     assert {"ArchiveRepository", "AIInteractionEmbeddingRepository"} < found
     assert {"InfluencerRepository", "ConversationRepository", "MessageRepository"} < found
     assert "SampleRepository" in found

@@ -34,7 +34,9 @@ class HnswIndex(DeclaredIndex):
     `m` is the number of links of a node, `ef_construction` the breadth of the search that places
     it: pgvector's own default, 64, builds faster, 128 lets every search find more. A column of
     more than 2,000 dimensions is indexed as `halfvec`, which `as_halfvec` also asks for on a
-    smaller one: half the index's size for a recall that differs in the third digit.
+    smaller one: half the index's size for a recall that differs in the third digit. A number
+    above 65,504 fits no `halfvec`, and the INSERT of one fails; of `normalised` vectors none is
+    above 1, and a cosine is the same.
     """
 
     extensions: ClassVar[tuple[Extension, ...]] = (VECTOR,)
@@ -48,6 +50,7 @@ class HnswIndex(DeclaredIndex):
         m: int = 16,
         ef_construction: int = 128,
         as_halfvec: bool = False,
+        normalised: bool = False,
         where: ColumnElement[bool] | None = None,
     ) -> None:
         self.metric = metric
@@ -58,11 +61,14 @@ class HnswIndex(DeclaredIndex):
         if stored.dim > HALFVEC_DIMENSIONS:
             raise TypeError(f"{name}: HNSW takes {HALFVEC_DIMENSIONS:,} dimensions at the most")
         halved = isinstance(stored, Vector) and (as_halfvec or stored.dim > VECTOR_DIMENSIONS)
+        if normalised and not (halved and metric == "cosine"):
+            raise TypeError(f"{name}: normalised is for a halfvec of a vector, by cosine")
+        whole = func.l2_normalize(vector) if normalised else vector
         self.operand: Vector | HalfVector = HalfVector(stored.dim) if halved else stored
         prefix = "halfvec" if isinstance(self.operand, HalfVector) else "vector"
         super().__init__(
             name,
-            cast(vector, self.operand).label("embedding") if halved else column,
+            cast(whole, self.operand).label("embedding") if halved else column,
             method="hnsw",
             opclass=f"{prefix}_{_METRICS[metric].opclass}",
             parameters={"m": m, "ef_construction": ef_construction},
@@ -75,8 +81,13 @@ class HnswIndex(DeclaredIndex):
 
     def distance(self, vector: ColumnElement[Any]) -> ColumnElement[float]:
         """The distance that the index orders by; put it alone in ORDER BY, ascending."""
-        operator = _METRICS[self.metric].operator
-        return self.indexed.op(operator, return_type=Float())(vector)
+        return self.distance_of(self.indexed, vector)
+
+    def distance_of(
+        self, column: ColumnElement[Any], vector: ColumnElement[Any]
+    ) -> ColumnElement[float]:
+        """The distance, by the index's metric, of a column of any number of dimensions."""
+        return column.op(_METRICS[self.metric].operator, return_type=Float())(vector)
 
     def score(self, distance: ColumnElement[float]) -> ColumnElement[float]:
         """Turn a distance into a similarity in 0..1; what points the other way scores 0.

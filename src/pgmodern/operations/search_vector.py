@@ -105,7 +105,9 @@ class AddSearchVectorOnline(MigrateOperation):
 
     def definitions(self) -> tuple[str, ...]:
         """The statements that make column and trigger; all are repeatable."""
-        name, sources = quoted(self.table_name, self.schema), ", ".join(map(quoted, self.sources))
+        name = quoted(self.table_name, self.schema)
+        # A row whose key changes may pass the backfill by.
+        sources = ", ".join(map(quoted, dict.fromkeys([*self.sources, self.key])))
         trigger = _trigger_name(self.table_name, self.column_name)
         function = quoted(trigger, self.schema)
         return (

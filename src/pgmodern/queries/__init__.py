@@ -13,12 +13,18 @@ from pgmodern.queries.hybrid import Leg, hybrid
 from pgmodern.queries.nearest import nearest
 from pgmodern.queries.pages import Page, page
 from pgmodern.queries.payload import with_payload
+from pgmodern.queries.queue import Queue, acknowledge, claim
+from pgmodern.queries.staged import Stage, staged
 from pgmodern.queries.suggest import suggest
 
 __all__ = [
     "Count",
     "Leg",
     "Page",
+    "Queue",
+    "Stage",
+    "acknowledge",
+    "claim",
     "documents",
     "full_text",
     "fuzzy",
@@ -26,6 +32,7 @@ __all__ = [
     "last_of_each",
     "nearest",
     "page",
+    "staged",
     "suggest",
     "with_payload",
 ]

@@ -7,18 +7,24 @@ A repository of your own names its row, the columns to show and the declared ind
         trigram, words = Product.name_trgm, Product.search
 """
 
+from pgmodern.repositories.bulk import AsyncBulkRepository, BulkRepository
 from pgmodern.repositories.counts import AsyncCountRepository, CountRepository
 from pgmodern.repositories.documents import AsyncDocumentRepository, DocumentRepository
+from pgmodern.repositories.queue import AsyncQueueRepository, QueueRepository
 from pgmodern.repositories.search import AsyncSearchRepository, SearchRepository
 from pgmodern.repositories.vectors import AsyncVectorRepository, VectorRepository
 
 __all__ = [
+    "AsyncBulkRepository",
     "AsyncCountRepository",
     "AsyncDocumentRepository",
+    "AsyncQueueRepository",
     "AsyncSearchRepository",
     "AsyncVectorRepository",
+    "BulkRepository",
     "CountRepository",
     "DocumentRepository",
+    "QueueRepository",
     "SearchRepository",
     "VectorRepository",
 ]

@@ -1,19 +1,17 @@
 """Search by meaning, and bulk storage of embeddings."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar
 
-import psycopg
 from numpy.typing import ArrayLike
 from sqlalchemy import ColumnElement, Float, bindparam
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
 
 from pgmodern.indexes import HnswIndex
 from pgmodern.queries import nearest, with_payload
-from pgmodern.queries.staging import Staging, count_of, raised_as_sqlalchemy_s
+from pgmodern.queries.staging import Staging
 from pgmodern.queries.statement import Statement
+from pgmodern.repositories.bulk import AsyncBulkRepository, BulkRepository
 from pgmodern.repositories.rows import R, Shown, kept_or_made
 
 
@@ -63,11 +61,8 @@ def _nearest(
     return with_payload(payload, found, vectors)
 
 
-class VectorRepository(_Vectors[R]):
+class VectorRepository(_Vectors[R], BulkRepository):
     """Find rows by their vector, and store vectors in bulk."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
 
     def nearest(
         self,
@@ -88,31 +83,9 @@ class VectorRepository(_Vectors[R]):
         statement = self._nearest(vector, k, where, ef_search, threshold, values)
         return self._rows(self.session.execute(statement))
 
-    def store(self, rows: Iterable[Sequence[Any]]) -> int:
-        """Insert or update rows, given in the order of `stored`, by COPY; return how many.
 
-        Part of the session's transaction. Raises VectorError, before that row is sent, when a
-        vector does not fit the column; the caller rolls back.
-        """
-        staging = self._staging()
-        self.session.flush()
-        self.session.execute(staging.create)
-        driver = self.session.connection().connection.driver_connection
-        assert isinstance(driver, psycopg.Connection)
-        with raised_as_sqlalchemy_s(staging.copy):  # noqa: SIM117 (the twin cannot)
-            with driver.cursor() as cursor, cursor.copy(staging.copy) as copy:
-                for row in staging.encoded(rows):
-                    copy.write_row(row)
-        stored = self.session.execute(staging.merge)
-        self.session.execute(staging.drop)
-        return count_of(stored)
-
-
-class AsyncVectorRepository(_Vectors[R]):
+class AsyncVectorRepository(_Vectors[R], AsyncBulkRepository):
     """The asynchronous twin of VectorRepository."""
-
-    def __init__(self, session: AsyncSession) -> None:
-        self.session = session
 
     async def nearest(
         self,
@@ -132,22 +105,3 @@ class AsyncVectorRepository(_Vectors[R]):
         """
         statement = self._nearest(vector, k, where, ef_search, threshold, values)
         return self._rows(await self.session.execute(statement))
-
-    async def store(self, rows: Iterable[Sequence[Any]]) -> int:
-        """Insert or update rows, given in the order of `stored`, by COPY; return how many.
-
-        Part of the session's transaction. Raises VectorError, before that row is sent, when a
-        vector does not fit the column; the caller rolls back.
-        """
-        staging = self._staging()
-        await self.session.flush()
-        await self.session.execute(staging.create)
-        driver = (await (await self.session.connection()).get_raw_connection()).driver_connection
-        assert isinstance(driver, psycopg.AsyncConnection)
-        with raised_as_sqlalchemy_s(staging.copy):
-            async with driver.cursor() as cursor, cursor.copy(staging.copy) as copy:
-                for row in staging.encoded(rows):
-                    await copy.write_row(row)
-        stored = await self.session.execute(staging.merge)
-        await self.session.execute(staging.drop)
-        return count_of(stored)

@@ -24,7 +24,7 @@ from pgmodern.reference.music import (
     NewEmbedding,
     TrackRepository,
 )
-from tests.plans import reported
+from tests.plans import MODES, reported
 from tests.reference.music.repository.library import ARTIST_NAMES, START, TITLES, USERS, VECTORS
 
 AFTER = (START + timedelta(minutes=1000), uuid.UUID(int=2001))
@@ -143,7 +143,7 @@ every_read = pytest.mark.parametrize(
 )
 
 
-@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+@pytest.mark.parametrize("mode", MODES)
 @every_read
 def test_every_read_is_served_by_its_declared_index(
     table: str, read: Read, indexes: set[str], mode: str, session: Session

@@ -1,0 +1,90 @@
+"""Nearest neighbours at several resolutions: many by a coarse index, fewer by each finer vector."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import CTE, ColumnElement, func, select, union_all
+
+from pgmodern.indexes import HnswIndex
+from pgmodern.queries.statement import Statement, rows, under
+
+_BREADTH, _WIDEST = 100, 1_000
+_SCAN_TUPLES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """An index whose column holds one resolution, what is sought at it, and how many to keep."""
+
+    index: HnswIndex
+    sought: ColumnElement[Any]
+    keep: int
+
+
+def staged(stages: Sequence[Stage], *, where: Sequence[ColumnElement[bool]] = ()) -> Statement:
+    """Select the rows nearest by the last stage: key and score, the nearest first.
+
+    The first stage is served by its index, scanned iteratively until `keep` rows pass the filter;
+    each later one orders by its column what the one before kept. Where fewer than the first
+    stage's `keep` come, all rows that pass are ordered by the last stage: a selective filter is
+    answered exactly, and as many rows come as were asked for whenever they exist. The columns are
+    of one table and of one metric.
+    """
+    first, last = stages[0], stages[-1]
+    conditions = (*first.index.conditions, *where)
+    coarse = _coarse(first, stages[1:], conditions)
+    came = select(func.count()).select_from(coarse).scalar_subquery()
+    graph = coarse
+    for number, stage in enumerate(stages[1:], 1):
+        graph = _finer(graph, stage, number)
+    exactly = last.index.distance(last.sought) + 0  # so that it is not the index's order
+    exact = (
+        select(*last.index.key, exactly.label("distance"))
+        .where(came < first.keep, *conditions)
+        .order_by(exactly.asc())
+        .limit(rows(last.keep))
+        .cte("exhaustive")
+        .prefix_with("MATERIALIZED")
+    )
+    legs = [select(*_found(graph, last)).where(came >= first.keep), select(exact)]
+    found = union_all(*legs).subquery("found")
+    key = (found.c[column.key] for column in last.index.key)
+    score = last.index.score(found.c.distance)
+    return select(*key, score.label("score")).order_by(found.c.distance)
+
+
+def _coarse(stage: Stage, finer: Sequence[Stage], conditions: Sequence[ColumnElement[bool]]) -> CTE:
+    breadth = min(_WIDEST, max(stage.keep, _BREADTH))
+    tuned = under(
+        stage.sought,
+        hnsw__ef_search=str(breadth),
+        hnsw__iterative_scan="relaxed_order",
+        hnsw__max_scan_tuples=str(max(_SCAN_TUPLES, 2 * stage.keep)),
+    )
+    # The finer vectors come along: what lies out of line is not fetched until it is compared.
+    vectors = (each.index.indexed.label(f"vector_{n}") for n, each in enumerate(finer, 1))
+    return (
+        select(*stage.index.key, *vectors)
+        .where(*conditions)
+        .order_by(stage.index.distance(tuned))
+        .limit(rows(stage.keep))
+        .cte("coarse")
+        .prefix_with("MATERIALIZED")
+    )
+
+
+def _finer(before: CTE, stage: Stage, number: int) -> CTE:
+    distance = stage.index.distance_of(before.c[f"vector_{number}"], stage.sought)
+    kept = [column for column in before.c if column.key != "distance"]
+    return (
+        select(*kept, distance.label("distance"))
+        .order_by(distance)
+        .limit(rows(stage.keep))
+        .cte(f"finer_{number}")
+        .prefix_with("MATERIALIZED")
+    )
+
+
+def _found(graph: CTE, last: Stage) -> list[ColumnElement[Any]]:
+    return [*(graph.c[column.key] for column in last.index.key), graph.c.distance]
