@@ -110,8 +110,11 @@ READS: dict[str, tuple[Read, set[str]]] = {
     "fragrance": (lambda r: r.similar(IDS[7], 5), {COARSE, KEY}),
     "vector": (lambda r: r.similar(VECTORS[7], 5), {COARSE}),
     "vector, more": (lambda r: r.similar(VECTORS[7], 1, recall=0.99), {COARSE}),
-    "popular": (lambda r: r.similar(VECTORS[7], popular=True), set()),  # see below
-    "popular fragrance": (lambda r: r.similar(IDS[7], popular=True), {KEY}),
+    "popular": (lambda r: r.similar(VECTORS[7], popular=True), {"ix_fragrances_popular"}),
+    "popular fragrance": (
+        lambda r: r.similar(IDS[7], popular=True),
+        {"ix_fragrances_popular", KEY},
+    ),
     "brand": (lambda r: r.similar(IDS[7], 5, brand="Brand 7"), {"ix_fragrances_brand"}),
     "accords": (
         lambda r: r.similar(IDS[7], 5, accords=["green", "chypre"]),

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import (
     CTE,
+    Boolean,
     ColumnElement,
     DateTime,
     Double,
@@ -154,8 +155,7 @@ def _popular(
     k: int, sought: CTE, filters: list[ColumnElement[bool]], to_fragrance: bool
 ) -> Statement:
     where = [_CURRENT.scalar_subquery() == MIRRORED, exists(select(sought.c.embedding))]
-    # Not `> 0`, of which the planner thinks that only a third of all rows pass.
-    where += [func.vector_norm(Fragrance.embedding) != 0, *filters]
+    where += [func.has_direction(Fragrance.embedding, type_=Boolean), *filters]
     if to_fragrance:
         where.append(Fragrance.id != _ID)
     return nearest(Fragrance.popular_hnsw, _at(sought, "embedding"), k, where=where)
