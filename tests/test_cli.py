@@ -46,7 +46,8 @@ def pgmodern(
 def test_check_of_a_migrated_database_exits_0(database_url: URL) -> None:
     result = pgmodern(database_url, "check")
     assert result.returncode == 0, result.stderr
-    assert "ix_tracks_title_trgm" in result.stdout
+    for index in ("ix_tracks_title_trgm", "ix_messages_search_vector", "ix_fragrances_popular"):
+        assert index in result.stdout
     assert "bad" not in result.stdout
 
 
@@ -151,7 +152,7 @@ def test_a_note_of_doctor_s_is_shown_and_fails_only_who_asks(
 
 
 def test_models_may_be_an_attribute_of_a_class() -> None:
-    assert cli.load_metadata(cli.REFERENCE) is Base.metadata
+    assert cli.load_metadata(cli.REFERENCE[0]) is Base.metadata
 
 
 @pytest.mark.parametrize(

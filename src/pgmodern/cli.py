@@ -26,7 +26,9 @@ from pgmodern.engine import create_async_engine, create_engine, unavailable
 from pgmodern.environment import database_url
 from pgmodern.errors import EmbedderError, MigrationError, PgmodernError, SettingsError
 
-REFERENCE = "pgmodern.reference.music:Base.metadata"
+REFERENCE = [
+    f"pgmodern.reference.{name}:Base.metadata" for name in ("music", "chat", "audio", "fragrance")
+]
 _MIGRATE = "Run: alembic upgrade head"
 log = logging.getLogger("pgmodern")
 
@@ -79,11 +81,15 @@ def _connects(engine: Engine) -> bool:
 def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     models: Annotated[
-        str, typer.Option(help="The metadata whose indexes to look for, as module:attribute.")
+        list[str],
+        typer.Option(
+            help="The metadata whose indexes to look for, as module:attribute; may be repeated.",
+            show_default="those of the reference schemas",
+        ),
     ] = REFERENCE,
 ) -> None:
     """Check extensions and declared indexes; exit code 1 when something is not as it should be."""
-    metadata = [load_metadata(models)]
+    metadata = [load_metadata(each) for each in models]
     with _engine() as engine, engine.connect() as connection:
         findings = examine(connection, metadata)
     if as_json:
@@ -134,11 +140,13 @@ def load_metadata(path: str) -> MetaData:
         for name in attribute.split("."):
             found = getattr(found, name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise SettingsError(f"--models {path}: {error}", f"Write it like {REFERENCE}.") from error
+        raise SettingsError(
+            f"--models {path}: {error}", f"Write it like {REFERENCE[0]}."
+        ) from error
     finally:
         sys.path.pop(0)
     if not isinstance(found, MetaData):
-        raise SettingsError(f"--models {path} is no MetaData.", f"Write it like {REFERENCE}.")
+        raise SettingsError(f"--models {path} is no MetaData.", f"Write it like {REFERENCE[0]}.")
     return found
 
 
