@@ -33,7 +33,7 @@ Struck = Callable[..., Iterator[URL]]
 WITHOUT_VERSION = "--exclude-table=*.alembic_version"
 
 
-@pytest.mark.parametrize(("how", "parts"), [("SIGKILL", 40), ("terminate", 10)])
+@pytest.mark.parametrize(("how", "parts"), [("SIGKILL", 16), ("terminate", 4)])
 def test_an_upgrade_killed_at_any_statement_is_finished_by_the_next(
     legacy_url: URL,
     head: str,
@@ -54,7 +54,7 @@ def test_an_upgrade_killed_at_any_statement_is_finished_by_the_next(
         assert wrong(url) == 0
 
 
-@pytest.mark.parametrize(("how", "parts"), [("SIGKILL", 20), ("terminate", 6)])
+@pytest.mark.parametrize(("how", "parts"), [("SIGKILL", 8), ("terminate", 3)])
 def test_a_downgrade_killed_at_any_statement_is_finished_by_the_next(
     legacy_url: URL,
     how: How,
