@@ -13,7 +13,7 @@ from alembic.config import Config
 from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
-from tests.kills import NEVER, SURVIVALS, How, Run, Survival, run_doomed
+from tests.kills import NEVER, SURVIVALS, How, Run, Survival, run_doomed, thinning
 from tests.legacy import Legacy, Rows
 from tests.legacy.applications import APPLICATIONS
 
@@ -111,7 +111,8 @@ def struck(
             total = run_doomed(admin, copy, run, NEVER, "SIGKILL").statements
         if request.config.getoption("--every-statement"):
             return list(range(total))
-        edges = [total * part // parts for part in range(parts + 1)]
+        fewer = max(1, parts // thinning(request.config))
+        edges = [total * part // fewer for part in range(fewer + 1)]
         return [random.randrange(*part) for part in itertools.pairwise(edges)]
 
     def strike(what: str, url: URL, run: Run, parts: int, how: How = "SIGKILL") -> Iterator[URL]:

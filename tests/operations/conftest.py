@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import random
 import signal
 import subprocess
 import uuid
@@ -25,7 +26,7 @@ from sqlalchemy.pool import NullPool
 from pgmodern.errors import PgmodernError
 from pgmodern.operations import register
 from pgmodern.operations.literal import string
-from tests.kills import SURVIVALS, How, Survival, libpq, run_doomed
+from tests.kills import SURVIVALS, How, Survival, libpq, run_doomed, thinning
 
 Step = Callable[[Any], object]
 Connect = Callable[[URL], psycopg.Connection]
@@ -192,7 +193,7 @@ class Proof:
     script: Script
     psql: Psql
     survivals: dict[str, Survival]
-    every_statement: bool
+    thinned: int
 
     def __call__(
         self,
@@ -207,8 +208,9 @@ class Proof:
         """Apply, reverse, apply; run the script; kill before every statement, in both ways.
 
         A long operation is killed before one statement in `stride`, with --every-statement before
-        each.
+        each; `thinned` times as few where the same is proved on another server as well.
         """
+        stride = stride * self.thinned if self.thinned else 1
         with psycopg.connect(libpq(self.prepared), autocommit=True) as database:
             database.execute(SONGS)
             database.execute(fill.encode())
@@ -220,9 +222,7 @@ class Proof:
         failures = [
             failure
             for how in survival.statements
-            for failure in self._killed(
-                step, reverse, applied, how, survival, 1 if self.every_statement else stride
-            )
+            for failure in self._killed(step, reverse, applied, how, survival, stride)
         ]
         assert not failures, "\n".join(failures)
 
@@ -267,7 +267,7 @@ class Proof:
         """Kill before each statement in turn, each time run again; yield what went wrong."""
         with ExitStack() as copies:
             url = copies.enter_context(self.copied(self.prepared))
-            for fatal in itertools.count(0, stride):
+            for fatal in itertools.count(random.randrange(stride), stride):
                 outcome = run_doomed(self.admin, url, partial(run_on, step=step), fatal, how)
                 if not outcome.struck:
                     assert outcome.exit_code == 0, "the client died by itself"
@@ -310,5 +310,5 @@ def proof(
 ) -> Proof:
     """Prove that an operation survives being killed; see `Proof`."""
     admin, survivals = connect(postgres_url), request.config.stash[SURVIVALS]
-    every = bool(request.config.getoption("--every-statement"))
-    return Proof(admin, empty_database_url, copied, dump, script, psql, survivals, every)
+    thinned = 0 if request.config.getoption("--every-statement") else thinning(request.config)
+    return Proof(admin, empty_database_url, copied, dump, script, psql, survivals, thinned)
