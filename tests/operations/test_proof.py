@@ -1,14 +1,20 @@
 """The proof itself: it fails for an operation that a kill leaves half done."""
 
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.kills import SURVIVALS
+from tests.operations.conftest import Proof
 
-Proof = Callable[..., None]
 FILL = "INSERT INTO songs (title) VALUES ('a'), ('b')"
+
+
+@pytest.fixture
+def proof(proof: Proof) -> Proof:
+    """The proof that kills before each statement, on any server."""
+    return replace(proof, thinned=0)
 
 
 def add(op: Any) -> None:
