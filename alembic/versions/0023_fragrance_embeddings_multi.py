@@ -31,6 +31,9 @@ EMBEDDINGS = """CREATE TABLE fragrance_embeddings_multi (
     updated_at    timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (fragrance_id, version)
 )"""
+# By it a version's embeddings are found when the version is to go.
+BY_VERSION = """CREATE INDEX ix_fragrance_embeddings_multi_version_fragrance_id
+ON fragrance_embeddings_multi (version, fragrance_id)"""
 
 
 def upgrade() -> None:
@@ -42,7 +45,7 @@ def upgrade() -> None:
         WHERE NOT EXISTS (SELECT FROM fragrance_embedding_versions)
         """
     )
-    op.adopt_table("fragrance_embeddings_multi", EMBEDDINGS)
+    op.adopt_table("fragrance_embeddings_multi", EMBEDDINGS, BY_VERSION)
 
 
 def downgrade() -> None:

@@ -90,6 +90,6 @@ def stranger(
     patient: Patient, examined: Callable[[URL], Patient], empty_database_url: URL
 ) -> Iterator[Patient]:
     """The same database through the eyes of a role that may nothing."""
-    patient.execute("CREATE ROLE stranger LOGIN")
-    yield examined(empty_database_url.set(username="stranger"))
+    patient.execute("CREATE ROLE stranger LOGIN PASSWORD 'stranger'")
+    yield examined(empty_database_url.set(username="stranger", password="stranger"))
     patient.execute("DROP OWNED BY stranger", "DROP ROLE stranger")

@@ -152,6 +152,7 @@ class FragranceEmbedding(Base):
     hnsw_128 = HnswIndex(
         "ix_fragrance_embeddings_multi_embedding_128", embedding_128, m=16, ef_construction=128
     )
+    by_version = Index("ix_fragrance_embeddings_multi_version_fragrance_id", version, fragrance_id)
 
 
 class FragranceRelationship(Base):
