@@ -35,6 +35,11 @@ UPSERT = """
     ON CONFLICT (place) DO UPDATE SET times = songs.times + 1
 """
 
+# Every row enters it, and no upsert looks for a conflict in it.
+ENTERED = """
+    SELECT FROM pg_index WHERE indexrelid = to_regclass(%s) AND indisready AND NOT indisvalid
+"""
+
 
 def collide(url: URL, database: psycopg.Connection, connect: Connect) -> str | None:
     """Have two sessions upsert the same new key at once; return the index that one of them broke.
@@ -74,7 +79,6 @@ def test_two_who_insert_the_same_key_at_once_may_collide_and_the_next_try_succee
     database: psycopg.Connection,
     connect: Connect,
     apply: Apply,
-    blocked: Callable[[URL], int],
     isolation: IsolationLevel,
     reads: str,
     broken: str,
@@ -89,7 +93,8 @@ def test_two_who_insert_the_same_key_at_once_may_collide_and_the_next_try_succee
             replacing = pool.submit(
                 apply, replace("place", unique=True, postgresql_include=["album"])
             )
-            blocked(empty_database_url)
+            while database.execute(ENTERED, [broken]).fetchone() is None:
+                database.execute("SELECT pg_sleep(0.01)")
             assert collide(empty_database_url, database, connect) == broken
         replacing.result(timeout=60)
     assert collide(empty_database_url, database, connect) is None
