@@ -65,7 +65,7 @@ def test_a_free_column_is_taken_before_one_that_is_compared_more() -> None:
 @pytest.mark.parametrize(
     ("columns", "changes", "verdict", "reason"),
     [
-        ((AT,), {"bytes": GIGABYTE, "deleted": 10**8}, "no", "fits into the memory of 16 GB"),
+        ((AT,), {"bytes": 12 * GIGABYTE, "deleted": 10**8}, "no", "fits into the memory of 16 GB"),
         ((AT,), {"bytes": 5 * GIGABYTE}, "no", "; it grows by"),
         ((AT,), {"bytes": 12 * GIGABYTE}, "not yet", "for another 4 months as it grows now"),
         ((LISTENER,), {}, "no", "new rows do not have the highest listener"),

@@ -85,7 +85,7 @@ def test_archives_of_a_small_volume_get_a_reasoned_no(patient: Any, advised: Adv
     )
     advice = advised(patient).of("archives", memory=None)
     assert (advice.verdict, advice.column, advice.upgrade) == ("no", "created_at", None)
-    assert "and fits into the memory of 4,096 MB (effective_cache_size); it grows" in advice.reason
+    assert "the memory of 4,096 MB (effective_cache_size, by default); it gr" in advice.reason
     (obstacle,) = advice.obstacles
     assert "archives_pkey does not contain the column created_at" in obstacle.cause
 

@@ -11,7 +11,8 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
-from pgmodern.doctor.partitioning import Advice, advise, catalogue, revision
+from pgmodern.doctor.partitioning import catalogue, revision
+from pgmodern.doctor.partitioning.advice import Advice, advise
 from pgmodern.doctor.reading import reading
 from pgmodern.errors import MigrationError, SettingsError
 from tests.doctor.conftest import ENV
@@ -85,7 +86,7 @@ def test_it_stands_on_the_head_under_the_id_that_is_given(project: Path) -> None
 
 def test_what_is_not_advised_is_not_written(project: Path) -> None:
     no = Advice("public", "plays", "no", "it is small")
-    with pytest.raises(MigrationError, match="the advice for plays is: no"):
+    with pytest.raises(MigrationError, match="for plays the advice is no, as it is small"):
         revision.write(no, project)
     assert list((project.parent / "migrations" / "versions").iterdir()) == []
 

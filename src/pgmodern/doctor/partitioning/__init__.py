@@ -11,16 +11,7 @@ from pgmodern.doctor.partitioning.facts import Refusal, Server
 from pgmodern.doctor.reading import UNREADABLE, reading
 from pgmodern.errors import MigrationError
 
-__all__ = [
-    "Advice",
-    "Column",
-    "Refusal",
-    "Server",
-    "Table",
-    "Verdict",
-    "advise",
-    "partition_advice",
-]
+__all__ = ["Advice", "Refusal", "Verdict", "partition_advice"]
 
 
 def partition_advice(

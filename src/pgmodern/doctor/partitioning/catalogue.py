@@ -68,8 +68,10 @@ _COLUMNS = text(f"""
 """)
 # The planner's own estimate of what the server and its system keep in memory for a query.
 _SERVER = text("""
-    SELECT pg_size_bytes(current_setting('effective_cache_size')) AS memory,
+    SELECT pg_size_bytes(current_setting(name)) AS memory,
+           name || CASE WHEN source = 'default' THEN ', by default' ELSE '' END AS source,
            extract(epoch FROM now())::float8 AS now
+    FROM pg_catalog.pg_settings WHERE name = 'effective_cache_size'
 """)
 
 
@@ -83,27 +85,18 @@ def table(
 ) -> Table:
     """Return what is known of a table; ACCESS SHARE on it for an instant."""
     given = {"oid": named["oid"]}
-    size = connection.execute(_SIZE, given).mappings().one()
+    size = dict(connection.execute(_SIZE, given).mappings().one())
+    every_scan = size.pop("scans")
     rows = connection.execute(_COLUMNS, given).mappings().all()
     counted = reads(every, named["schema"], named["name"], [row["name"] for row in rows])
     source = "pg_stat_statements"
     if not counted.total:
         scans = {row["name"]: row["scans"] for row in rows}
-        counted = Reads(size["scans"], scans, dict.fromkeys(scans, 0))
+        counted = Reads(every_scan, scans, dict.fromkeys(scans, 0))
         source = f"scans of {age}, without pg_stat_statements"
-    return Table(
-        named["schema"],
-        named["qualifier"],
-        named["name"],
-        named["is_partitioned"],
-        size["rows"],
-        size["bytes"],
-        size["inserted"],
-        size["deleted"],
-        counted.total,
-        source,
-        tuple(_column(row, counted) for row in rows),
-    )
+    columns = tuple(_column(row, counted) for row in rows)
+    of = {key: named[key] for key in ("schema", "qualifier", "name", "is_partitioned")}
+    return Table(**of, **size, reads=counted.total, source=source, columns=columns)
 
 
 def _column(row: Any, counted: Reads) -> Column:
@@ -126,7 +119,7 @@ def server(connection: Connection, memory: int | None) -> tuple[Server, str]:
     age = Statistics.of(connection).age or timedelta(0)
     known = Server(
         memory or found["memory"],
-        "as given" if memory else "effective_cache_size",
+        "as given" if memory else found["source"],
         found["now"],
         age / timedelta(days=1),
     )

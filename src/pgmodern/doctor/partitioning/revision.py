@@ -18,15 +18,12 @@ def write(advice: Advice, ini: Path, revision: str | None = None) -> Path:
     yes, and when Alembic refuses, as with several heads.
     """
     if advice.upgrade is None:
-        raise MigrationError(
-            f"No revision was written, as the advice for {advice.table} is: {advice.verdict}.",
-            f"{advice.reason}. Without --write it says what stands in the way.",
-        )
+        cause = f"No revision was written: for {advice.table} the advice is {advice.verdict}"
+        raise MigrationError(f"{cause}, as {advice.reason}.", "See it without --write.")
     if not ini.is_file():
         raise SettingsError(f"There is no Alembic configuration {ini}.", "Name it: --config.")
-    quiet = Namespace(quiet=True)  # it would say on standard output what it does
     try:
-        script = ScriptDirectory.from_config(Config(ini, cmd_opts=quiet)).generate_revision(
+        script = _directory(ini).generate_revision(
             revision or rev_id(),
             f"Partition {advice.table} by {advice.column}",
             imports="",
@@ -34,8 +31,12 @@ def write(advice: Advice, ini: Path, revision: str | None = None) -> Path:
             downgrades=advice.downgrade,
         )
     except CommandError as error:
-        raise MigrationError(
-            f"Alembic wrote no revision: {error}", "Correct that first."
-        ) from error
+        cause = f"Alembic wrote no revision: {error}"
+        raise MigrationError(cause, "Mend the script directory, or merge its heads.") from error
     assert script is not None
     return Path(script.path)
+
+
+def _directory(ini: Path) -> ScriptDirectory:
+    quiet = Namespace(quiet=True)  # it would say on standard output what it does
+    return ScriptDirectory.from_config(Config(ini, cmd_opts=quiet))
