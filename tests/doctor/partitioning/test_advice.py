@@ -73,8 +73,9 @@ def test_a_free_column_is_taken_before_one_that_is_compared_more() -> None:
         ((replace(AT, reads=3, removals=1),), {}, "yes", "rows are deleted by it"),
         ((replace(AT, middle=NOW - 900 * DAY, high=NOW - 500 * DAY),), {}, "no", "nothing was add"),
         ((replace(AT, middle=NOW - 100_000 * DAY),), {}, "no", "a year only"),
-        ((replace(AT, middle=NOW - 100),), {}, "no", "within a day"),
-        ((replace(ID, reads=90),), {"inserted": 0}, "no", "within a day"),
+        ((replace(AT, middle=NOW - 100),), {}, "no", "do not tell how fast"),
+        ((replace(ID, reads=90, high=9e18),), {}, "no", "do not tell how fast"),
+        ((replace(ID, reads=90),), {"inserted": 0}, "no", "do not tell how fast"),
         ((replace(AT, middle=None, high=None),), {}, "not known", "no statistics of at"),
         ((AT,), {"rows": None}, "not known", "no statistics"),
         ((AT,), {"reads": 0}, "not known", "nothing has read it"),
@@ -141,7 +142,8 @@ SERVERS = st.builds(
 )
 
 
-@settings(max_examples=1000)  # of which some twenty are yes
+# Some twenty of them are yes, the first of which registers the operations.
+@settings(max_examples=1000, deadline=None)
 @given(TABLES, SERVERS)
 def test_never_yes_below_the_size_nor_where_it_would_be_refused(
     table: Table, server: Server

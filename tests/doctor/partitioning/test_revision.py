@@ -65,7 +65,7 @@ def test_a_number_s_interval_divides_too(
         FLUSH,
         "SELECT 1",
     )
-    assert "within a day" in advised(patient).of("plays").reason
+    assert "do not tell how fast" in advised(patient).of("plays").reason
     with patient.engine.connect() as connection, reading(connection):
         server, age = catalogue.server(connection, 2**20)
         (named,) = catalogue.tables(connection, "plays")

@@ -2,13 +2,14 @@
 
 from pgmodern.doctor.partitioning.amounts import day
 from pgmodern.doctor.partitioning.facts import Column, Server, Table
-from pgmodern.doctor.partitioning.intervals import Growth
+from pgmodern.doctor.partitioning.intervals import PER_YEAR, Growth
 
 _DAY = 86_400
 # Below that, new rows have values among the old ones.
 _CORRELATION = 0.9
 # So long nothing may come before a table counts as one that is not written any more.
 _IDLE_DAYS = 30
+_BIGINT = 2.0**63
 
 
 def unsuited(column: Column, table: Table, server: Server) -> str | None:
@@ -25,14 +26,15 @@ def unsuited(column: Column, table: Table, server: Server) -> str | None:
     if column.is_time and _is_idle(column, server):
         return f"nothing was added since {day(_upper(column, server))}, by its {column.name}"
     if of(column, table, server) is None:
-        return f"how fast {column.name} advances is not to be seen within a day"
+        return f"the statistics do not tell how fast {column.name} advances"
     return None
 
 
 def of(column: Column, table: Table, server: Server) -> Growth | None:
     """Return the growth, or None when statistics are younger, or values closer, than a day.
 
-    By a time it is that of the younger half of the rows; by a number that of the inserts counted.
+    By a time it is that of the younger half of the rows; by a number that of the inserts counted,
+    and None also when it would reach the end of bigint within a year.
     """
     if not (table.rows and table.bytes) or column.middle is None or column.high is None:
         return None
@@ -41,7 +43,8 @@ def of(column: Column, table: Table, server: Server) -> Growth | None:
         days = (_upper(column, server) - column.middle) / _DAY
         return Growth(half / days, width) if days >= 1 else None
     rows, keys = table.inserted / max(server.days, 1.0), (column.high - column.middle) / half
-    return Growth(rows, width, keys) if server.days >= 1 and rows > 0 and keys > 0 else None
+    is_plausible = 0 < rows * keys * PER_YEAR < _BIGINT
+    return Growth(rows, width, keys) if server.days >= 1 and is_plausible else None
 
 
 def remaining(table: Table) -> float:
