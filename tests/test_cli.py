@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -151,12 +152,82 @@ def test_a_note_of_doctor_s_is_shown_and_fails_only_who_asks(
     assert pgmodern(database_url, "doctor", "--fail-on", "note").returncode == 1
 
 
+@pytest.fixture
+def large_url(engine: Engine, database_url: URL) -> URL:
+    """A migrated database with a table that is large beside a megabyte."""
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        for statement in (
+            "CREATE TABLE plays (at timestamptz PRIMARY KEY) WITH (autovacuum_enabled = off)",
+            "INSERT INTO plays SELECT now() - (50000 - i) * interval '10 minutes' "
+            "FROM generate_series(1, 50000) AS i",
+            "ANALYZE plays",
+            *["SELECT FROM plays WHERE at = now()"] * 3,
+            "SELECT pg_stat_force_next_flush()",
+        ):
+            connection.exec_driver_sql(statement)
+    return database_url
+
+
+def test_partition_advice_prints_what_pays_first_and_exits_1(large_url: URL) -> None:
+    result = pgmodern(large_url, "partition-advice", "--memory", "1 MB")
+    assert result.returncode == 1, result.stderr
+    assert result.stdout.startswith("yes ")
+    assert "op.partition_table_online('plays', 'at', interval=" in result.stdout
+    assert "archives" in result.stdout
+    found = json.loads(pgmodern(large_url, "partition-advice", "--memory=1MB", "--json").stdout)
+    assert (found[0]["table"], found[0]["verdict"]) == ("plays", "yes")
+    assert {each["verdict"] for each in found[1:]} == {"no"}
+
+
+def test_partition_advice_for_what_fits_into_memory_exits_0(large_url: URL) -> None:
+    assert pgmodern(large_url, "partition-advice").returncode == 0
+    result = pgmodern(large_url, "partition-advice", "archives", "--json")
+    assert result.returncode == 0, result.stderr
+    (found,) = json.loads(result.stdout)
+    assert (found["verdict"], found["column"], found["upgrade"]) == ("no", "created_at", None)
+    assert "archives_pkey does not contain the column" in found["obstacles"][0]["cause"]
+
+
+def test_partition_advice_writes_the_revision_and_exits_0(
+    large_url: URL, alembic_ini: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(alembic_ini.parent / "alembic", tmp_path / "alembic")
+    shutil.copy(alembic_ini, tmp_path)
+    command = ["partition-advice", "plays", "--memory=1MB", "--write", "--rev-id=9999"]
+    result = pgmodern(large_url, *command, "--json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    path = Path(result.stderr.removeprefix("written: ").strip())
+    assert path == tmp_path / "alembic" / "versions" / "9999_partition_plays_by_at.py"
+    assert json.loads(result.stdout)[0]["upgrade"] in path.read_text()
+    assert pgmodern(large_url, "partition-advice", "archives", "--write").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["--write"], 2), (["--memory", "much"], 2), (["--memory", "0"], 2), (["nothing"], 1)],
+)
+def test_partition_advice_of_nothing_is_an_error(
+    migrated_database_url: URL, arguments: list[str], code: int
+) -> None:
+    result = pgmodern(migrated_database_url, "partition-advice", *arguments)
+    assert result.returncode == code
+    assert "Traceback" not in result.stderr
+
+
 def test_models_may_be_an_attribute_of_a_class() -> None:
     assert cli.load_metadata(cli.REFERENCE[0]) is Base.metadata
 
 
 @pytest.mark.parametrize(
-    "command", [["check"], ["doctor"], ["demo"], ["embed", "ai-logs"], ["embed", "samples"]]
+    "command",
+    [
+        ["check"],
+        ["doctor"],
+        ["partition-advice"],
+        ["demo"],
+        ["embed", "ai-logs"],
+        ["embed", "samples"],
+    ],
 )
 def test_a_database_that_is_away_is_one_message_and_exit_code_1(command: list[str]) -> None:
     result = pgmodern("postgresql://someone:s3cret@127.0.0.1:1/nothing", *command)

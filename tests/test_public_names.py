@@ -37,6 +37,7 @@ PUBLIC = {
         "create_engine",
     ],
     "pgmodern.doctor": ["Diagnosis", "Finding", "Kind", "Severity", "diagnose", "examine"],
+    "pgmodern.doctor.partitioning": ["Advice", "Refusal", "Verdict", "partition_advice"],
     "pgmodern.http": ["ArtistRow", "TrackRow", "create_app", "why_unavailable"],
     "pgmodern.indexes": [
         "DeclaredIndex",

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ from sqlalchemy.exc import DBAPIError
 from pgmodern import embedders, settings
 from pgmodern.doctor import Finding, Kind, Severity, diagnose, examine, report
 from pgmodern.doctor.diagnosis import SEVERITIES
+from pgmodern.doctor.partitioning import partition_advice as advise
+from pgmodern.doctor.partitioning import report as advice
+from pgmodern.doctor.partitioning import revision
 from pgmodern.doctor.unused_indexes import DAYS
 from pgmodern.engine import create_async_engine, create_engine, unavailable
 from pgmodern.environment import database_url
@@ -29,8 +33,19 @@ from pgmodern.errors import EmbedderError, MigrationError, PgmodernError, Settin
 REFERENCE = [
     f"pgmodern.reference.{name}:Base.metadata" for name in ("music", "chat", "audio", "fragrance")
 ]
+_UNITS = {unit: 1024**power for power, unit in enumerate(("B", "kB", "MB", "GB", "TB"))}
 _MIGRATE = "Run: alembic upgrade head"
 log = logging.getLogger("pgmodern")
+
+
+def size_in_bytes(given: str) -> int:
+    """Return the bytes of a size as PostgreSQL writes it; a number alone is in bytes."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(B|kB|MB|GB|TB)?", given.strip())
+    found = int(float(match[1]) * _UNITS[match[2] or "B"]) if match else 0
+    if found < 1:
+        raise typer.BadParameter("a size is like 64GB: a number and B, kB, MB, GB or TB")
+    return found
+
 
 app = typer.Typer(
     help="Make a live PostgreSQL modern, and see that it is.",
@@ -128,6 +143,51 @@ def doctor(
     else:
         report.write(Console(), found)
     if any(SEVERITIES.index(each.severity) >= SEVERITIES.index(fail_on) for each in found):
+        raise typer.Exit(1)
+
+
+@app.command(
+    epilog="Examples:  pgmodern partition-advice --memory 64GB\n\n"
+    "pgmodern partition-advice plays --json\n\npgmodern partition-advice app.plays --write"
+)
+def partition_advice(
+    table: Annotated[str | None, typer.Argument(help="One table; without it, all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    memory: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SIZE",
+            parser=size_in_bytes,
+            help="The server's memory, like 64GB; without it, its effective_cache_size.",
+        ),
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the revision; exit code 1 if it is not advised.")
+    ] = False,
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="Alembic's configuration, for --write.")
+    ] = Path("alembic.ini"),
+    rev_id: Annotated[
+        str | None, typer.Option("--rev-id", help="The revision's id, for --write.")
+    ] = None,
+) -> None:
+    """Say whether partitioning a table pays, by what, and what it would break.
+
+    The database is only read. Exit code 1 when it pays for any, also if something stands in the
+    way; with --write, 0 when the revision was written.
+    """
+    if write and table is None:
+        raise typer.BadParameter("--write needs a table.")
+    with _engine() as engine, engine.connect() as connection:
+        advised = advise(connection, table, memory=memory)
+    written = [revision.write(each, config, rev_id) for each in advised if write]
+    if as_json:
+        typer.echo(json.dumps([asdict(each) for each in advised], indent=2))
+    else:
+        advice.write(Console(), advised, in_full=table is not None)
+    for path in written:
+        typer.echo(f"written: {path}", err=as_json)
+    if not write and any(each.verdict in {"yes", "blocked"} for each in advised):
         raise typer.Exit(1)
 
 

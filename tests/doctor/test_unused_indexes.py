@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from pgmodern.doctor import Kind
-from pgmodern.doctor.unused_indexes import Statistics, untrusted
+from pgmodern.doctor.statistics import Statistics
+from pgmodern.doctor.unused_indexes import untrusted
 
 SONGS = (
     "CREATE TABLE songs (id int PRIMARY KEY, title text NOT NULL, artist int, year int)",

@@ -4,11 +4,9 @@
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 
-from psycopg.errors import InsufficientPrivilege, LockNotAvailable, QueryCanceled
-from sqlalchemy import Connection, MetaData, text
+from sqlalchemy import Connection, MetaData
 from sqlalchemy.exc import DBAPIError
 
 from pgmodern.doctor import (
@@ -26,8 +24,7 @@ from pgmodern.doctor import (
 from pgmodern.doctor.catalogue import database_name
 from pgmodern.doctor.diagnosis import SEVERITIES, Diagnosis, Kind, Severity, not_known
 from pgmodern.doctor.finding import Finding
-from pgmodern.engine import require_server
-from pgmodern.locks import driver
+from pgmodern.doctor.reading import UNREADABLE, reading
 
 __all__ = ["Diagnosis", "Finding", "Kind", "Severity", "diagnose", "examine"]
 
@@ -36,13 +33,6 @@ Check = Callable[[Connection], Iterator[Diagnosis]]
 CHECKS: Sequence[Callable[[Connection, Sequence[MetaData]], Iterator[Finding]]] = (
     extensions.check,
     indexes.check,
-)
-# What a diagnosis sets for its own transaction. Its queries take milliseconds; of what is locked
-# it says so instead of waiting.
-_SETTINGS = (
-    "SET TRANSACTION ISOLATION LEVEL READ COMMITTED READ ONLY",
-    "SET LOCAL statement_timeout = '30s'",
-    "SET LOCAL lock_timeout = '1s'",
 )
 
 
@@ -64,8 +54,7 @@ def diagnose(
     be before an index counts as unused. The connection must not be in a transaction. Raises
     ServerTooOld.
     """
-    require_server(driver(connection).info.server_version // 10_000)
-    with _reading(connection):
+    with reading(connection):
         found = [
             diagnosis
             for names, check in _checks(days)
@@ -89,21 +78,13 @@ def _checks(days: int) -> tuple[tuple[Sequence[Kind], Check], ...]:
     )
 
 
-@contextmanager
-def _reading(connection: Connection) -> Iterator[None]:
-    with connection.begin():
-        for setting in _SETTINGS:
-            connection.execute(text(setting))
-        yield
-
-
 def _tried(connection: Connection, kind: Kind, check: Check) -> list[Diagnosis]:
     """Run a check; one that could not look says so, and is not the end of the others."""
     try:
         with connection.begin_nested():
             return list(check(connection))
     except DBAPIError as error:
-        if not isinstance(error.orig, InsufficientPrivilege | LockNotAvailable | QueryCanceled):
+        if not isinstance(error.orig, UNREADABLE):
             raise
         reason = str(error.orig.diag.message_primary)
     return [not_known(kind, database_name(connection), reason)]

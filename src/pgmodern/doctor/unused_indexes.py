@@ -3,33 +3,21 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, text
 
 from pgmodern.doctor.catalogue import StoredIndex, by_table, database_name, stored_indexes
 from pgmodern.doctor.cure import drop
 from pgmodern.doctor.diagnosis import Diagnosis, Kind, not_known
 from pgmodern.doctor.foreign_keys import ForeignKey, foreign_keys, serves
 from pgmodern.doctor.redundant_indexes import redundant
+from pgmodern.doctor.statistics import Statistics, words
 
 KINDS = (Kind.UNUSED_INDEX,)
 DAYS = 30
 
 # A smaller table is read whole, whatever indexes it has.
 _PAGES = 5
-# The counters of an index begin with the database's, and with the server's when these were lost in
-# a crash: then all of the server's are of that moment. Manual, 27.2: The Cumulative Statistics.
-_STATISTICS = text("""
-    SELECT now() - greatest(database.stats_reset, least(
-               (SELECT stats_reset FROM pg_catalog.pg_stat_bgwriter),
-               (SELECT stats_reset FROM pg_catalog.pg_stat_archiver),
-               (SELECT stats_reset FROM pg_catalog.pg_stat_wal))) AS age,
-           pg_is_in_recovery() AS is_replica,
-           current_setting('track_counts')::boolean AS counts,
-           (SELECT count(*) FROM pg_catalog.pg_stat_replication) AS replicas
-    FROM pg_catalog.pg_stat_database AS database WHERE datname = current_database()
-""")
 # Scans are counted for each part of a partitioned index.
 _USES = text("""
     WITH RECURSIVE parts (whole, oid) AS (
@@ -49,16 +37,6 @@ _USES = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Statistics:
-    """How far the counters of a server may be trusted."""
-
-    age: timedelta
-    is_replica: bool
-    counts: bool
-    replicas: int
-
-
-@dataclass(frozen=True, slots=True)
 class Use:
     """How often an index was scanned, the pages of its (largest) table, and its size in words."""
 
@@ -69,8 +47,9 @@ class Use:
 
 def check(connection: Connection, days: int = DAYS) -> Iterator[Diagnosis]:
     """Find indexes that were not scanned once, where the statistics are that many days old."""
-    uses = {row.pop("whole"): Use(**row) for row in _rows(connection, _USES)}
-    (statistics,) = (Statistics(**row) for row in _rows(connection, _STATISTICS))
+    rows = connection.execute(_USES).mappings()
+    uses = {row["whole"]: Use(row["scans"], row["pages"], row["size"]) for row in rows}
+    statistics = Statistics.of(connection)
     indexes = stored_indexes(connection)
     unused = [
         index
@@ -92,10 +71,6 @@ def check(connection: Connection, days: int = DAYS) -> Iterator[Diagnosis]:
             detail,
             drop(index),
         )
-
-
-def _rows(connection: Connection, query: TextClause) -> list[dict[str, Any]]:
-    return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def dispensable(
@@ -124,21 +99,13 @@ def untrusted(statistics: Statistics, days: int) -> str | None:
     if statistics.is_replica:
         return "this server is a replica, whose counters say nothing of the primary's queries"
     if statistics.age < timedelta(days=days):
-        return (
-            f"the statistics are {_words(statistics.age)} old, not {_words(timedelta(days=days))}"
-        )
+        return f"the statistics are {words(statistics.age)} old, not {words(timedelta(days=days))}"
     return None
-
-
-def _words(age: timedelta) -> str:
-    if age.days:
-        return f"{age.days} day{'s' if age.days > 1 else ''}"
-    return f"{age.seconds // 3600} h {age.seconds % 3600 // 60} min"
 
 
 def _detail(statistics: Statistics, use: Use) -> str:
     elsewhere = "; replicas count for themselves" if statistics.replicas else ""
     return (
-        f"{use.size}, not scanned in the {_words(statistics.age)} of the statistics{elsewhere}; "
+        f"{use.size}, not scanned in the {words(statistics.age)} of the statistics{elsewhere}; "
         "is it younger than that?"
     )

@@ -37,8 +37,9 @@ _NOT_CARRIED = """
         WHERE own.relreplident <> 'd'
 """
 
-REFUSE_PARTITIONING = f"""
-    SELECT refusal.cause, refusal.cure INTO cause, cure FROM (
+# One row (cause, cure) for each thing that stands in the way. Names that it takes from around it:
+# the row `own` of pg_class, and `origin`, `place`, `key`, `kind` and `step` as in a block.
+REFUSALS = f"""
         SELECT 'it is no ordinary, logged table of its own', 'Only such a table can be partitioned.'
         WHERE own.relkind <> 'r' OR own.relpersistence <> 'p' OR own.reloftype <> 0
         OR EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE origin IN (inhrelid, inhparent))
@@ -121,7 +122,11 @@ REFUSE_PARTITIONING = f"""
             SELECT (aclexplode(attacl)).* FROM pg_catalog.pg_attribute WHERE attrelid = origin
         ) AS granted (grantor, grantee, privilege, with_option)
         WHERE grantor <> own.relowner
-    ) AS refusal (cause, cure) LIMIT 1;
+"""
+
+REFUSE_PARTITIONING = f"""
+    SELECT refusal.cause, refusal.cure INTO cause, cure FROM (
+{REFUSALS}    ) AS refusal (cause, cure) LIMIT 1;
     IF FOUND THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('%s cannot be partitioned by %I: %s.', origin, key, cause),
