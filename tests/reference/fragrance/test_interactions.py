@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from pgmodern.errors import DocumentError
+from pgmodern.queries import Reach
 from pgmodern.queries.explain import indexes_used
 from pgmodern.reference.fragrance import (
     AlgorithmPerformance,
@@ -27,6 +28,7 @@ from pgmodern.reference.fragrance import (
     FragranceRelationshipRepository,
     Neighbour,
     NewEvent,
+    Path,
     Relationship,
     User,
     UserInteractionEvent,
@@ -180,6 +182,51 @@ def test_the_strongest_are_read_by_their_index(mode: str, session: Session) -> N
     assert "ix_fragrance_relationships_fragrance_id_weight" in indexes_used(collected[0])
 
 
+CHAIN = [
+    Relationship(IDS[1], IDS[2], "alike", 0.5),
+    Relationship(IDS[2], IDS[3], "layered", 0.5),
+    Relationship(IDS[3], IDS[1], "alike", 1),
+    Relationship(IDS[1], IDS[3], "alike", 0.125),
+]
+
+
+def test_paths_lead_to_what_belongs_to_what_belongs(session: Session) -> None:
+    relationships = FragranceRelationshipRepository(session)
+    relationships.save(CHAIN)
+    far = Path(IDS[3], "Fragrance 3", "Maison", 0.25, IDS[1:4], ["alike", "layered"])
+    near = Path(IDS[3], "Fragrance 3", "Maison", 0.125, [IDS[1], IDS[3]], ["alike"])
+    assert relationships.paths(IDS[1], IDS[3]) == [far, near]
+    assert relationships.paths(IDS[1], IDS[3], 1) == [far]
+    assert relationships.paths(IDS[1], IDS[3], threshold=0.2) == [far]
+    assert relationships.paths(IDS[1], IDS[3], reach=Reach(hops=1)) == [near]
+    assert relationships.paths(IDS[1], IDS[3], kind="alike") == [near]
+    assert relationships.paths(IDS[1], IDS[4]) == relationships.paths(IDS[4]) == []
+    assert [(each.id, each.weight) for each in relationships.paths(IDS[1])] == [
+        (IDS[2], 0.5),
+        (IDS[3], 0.25),
+    ]
+    assert [each.id for each in relationships.paths(IDS[1], kind="layered")] == []
+    for wrong in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="threshold"):
+            relationships.paths(IDS[1], threshold=wrong)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", [None, "alike"])
+def test_paths_are_read_by_the_index_of_the_strongest(
+    kind: str | None, mode: str, session: Session
+) -> None:
+    every = ((a, b) for a in IDS for b in IDS if a != b)
+    relationships = FragranceRelationshipRepository(session)
+    relationships.save(Relationship(a, b, "alike", (a.int * b.int % 97) / 97) for a, b in every)
+    session.connection().exec_driver_sql("ANALYZE fragrance_relationships, fragrances")
+    with reported(session, mode) as collected:
+        assert relationships.paths(IDS[1], kind=kind)
+        assert relationships.paths(IDS[1], IDS[2], kind=kind)
+    for plan in collected:
+        assert "ix_fragrance_relationships_fragrance_id_weight" in indexes_used(plan)
+
+
 # --- the bandit
 
 
@@ -270,6 +317,7 @@ async def test_the_twins_of_the_others_answer_the_same(
 ) -> None:
     one, bandit = FragranceRelationshipRepository(session), AlgorithmPerformanceRepository(session)
     answers = [one.save(EDGES), one.strongest(IDS[1], 5, "alike"), bandit.beliefs()]
+    paths = one.paths(IDS[1], limit=3), one.paths(IDS[1], IDS[9], kind="alike", threshold=0.1)
     rewarded = bandit.reward("c", "a", 2, 3), bandit.choose("c", ["a"])
     session.rollback()
     other = AsyncFragranceRelationshipRepository(async_session)
@@ -279,6 +327,8 @@ async def test_the_twins_of_the_others_answer_the_same(
         await other.strongest(IDS[1], 5, "alike"),
         await bandits.beliefs(),
     ] == answers
+    assert await other.paths(IDS[1], limit=3) == paths[0]
+    assert await other.paths(IDS[1], IDS[9], kind="alike", threshold=0.1) == paths[1]
     assert (await bandits.reward("c", "a", 2, 3), await bandits.choose("c", ["a"])) == rewarded
     await async_session.rollback()
     assert session.scalar(select(func.count()).select_from(UserInteractionEvent)) == 0

@@ -25,6 +25,7 @@ from pgmodern.reference.fragrance.repository import (
     FragranceRepository,
     Neighbour,
     NewEvent,
+    Path,
     Relationship,
     UserInteractionEventRepository,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "FragranceRepository",
     "Neighbour",
     "NewEvent",
+    "Path",
     "Relationship",
     "User",
     "UserInteractionEvent",

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from pgmodern.errors import VectorError
 from pgmodern.indexes.jsonb import Json, encoded
-from pgmodern.queries import Page, Queue
+from pgmodern.queries import Page, Queue, Reach
 from pgmodern.queries.pages import Position, checked, cut
 from pgmodern.queries.staging import count_of
 from pgmodern.queries.statement import Statement
@@ -101,6 +101,21 @@ class Neighbour:
     kind: str
     weight: float
     confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A fragrance that others lead to; `weight` is the product of their weights.
+
+    `fragrances` are those on the way, the first and the last included, `kinds` what lies between.
+    """
+
+    id: uuid.UUID
+    name: str
+    brand: str
+    weight: float
+    fragrances: list[uuid.UUID]
+    kinds: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +390,19 @@ _RELATED = ("fragrance_id", "related_id", "kind", "weight", "confidence")
 _RELATIONSHIP_VALUES = attrgetter(*_RELATED)
 
 
+_REACH = Reach()
+
+
+def _ends(
+    fragrance_id: uuid.UUID, to: uuid.UUID | None, threshold: float, kind: str | None
+) -> dict[str, Any]:
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"a threshold is from 0 to 1: {threshold}")
+    given = {"pgmodern_start": fragrance_id, "pgmodern_threshold": threshold}
+    given |= {} if to is None else {"pgmodern_end": to}
+    return given | ({} if kind is None else {"kind": storable(kind)})
+
+
 class FragranceRelationshipRepository(BulkRepository):
     """Which fragrances belong together."""
 
@@ -392,6 +420,25 @@ class FragranceRelationshipRepository(BulkRepository):
         given = {"fragrance_id": fragrance_id} | ({} if kind is None else {"kind": storable(kind)})
         found = self.session.execute(statements.neighbours(limit, kind is not None), given)
         return [Neighbour(*each) for each in found]
+
+    def paths(
+        self,
+        fragrance_id: uuid.UUID,
+        to: uuid.UUID | None = None,
+        limit: int = 10,
+        *,
+        reach: Reach = _REACH,
+        threshold: float = 0.0,
+        kind: str | None = None,
+    ) -> list[Path]:
+        """Return the strongest paths to a fragrance, or one to each that can be reached.
+
+        None is weaker than `threshold`, or of weight 0, or comes to a fragrance twice. `reach`
+        limits the hops, and the edges that are followed: the strongest of each fragrance.
+        """
+        given = _ends(fragrance_id, to, threshold, kind)
+        statement = statements.paths(reach, limit, to is not None, kind is not None)
+        return [Path(*each) for each in self.session.execute(statement, given)]
 
 
 class AsyncFragranceRelationshipRepository(AsyncBulkRepository):
@@ -411,6 +458,25 @@ class AsyncFragranceRelationshipRepository(AsyncBulkRepository):
         given = {"fragrance_id": fragrance_id} | ({} if kind is None else {"kind": storable(kind)})
         found = await self.session.execute(statements.neighbours(limit, kind is not None), given)
         return [Neighbour(*each) for each in found]
+
+    async def paths(
+        self,
+        fragrance_id: uuid.UUID,
+        to: uuid.UUID | None = None,
+        limit: int = 10,
+        *,
+        reach: Reach = _REACH,
+        threshold: float = 0.0,
+        kind: str | None = None,
+    ) -> list[Path]:
+        """Return the strongest paths to a fragrance, or one to each that can be reached.
+
+        None is weaker than `threshold`, or of weight 0, or comes to a fragrance twice. `reach`
+        limits the hops, and the edges that are followed: the strongest of each fragrance.
+        """
+        given = _ends(fragrance_id, to, threshold, kind)
+        statement = statements.paths(reach, limit, to is not None, kind is not None)
+        return [Path(*each) for each in await self.session.execute(statement, given)]
 
 
 def _known(found: Iterable[Any]) -> dict[str, Belief]:
