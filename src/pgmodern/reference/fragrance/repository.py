@@ -2,7 +2,7 @@
 
 import math
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -22,6 +22,7 @@ from pgmodern.queries.staging import count_of
 from pgmodern.queries.statement import Statement
 from pgmodern.queries.text import storable, web_search
 from pgmodern.reference.fragrance import statements
+from pgmodern.reference.fragrance.bandit import Belief, drawn
 from pgmodern.reference.fragrance.models import (
     EMBEDDING_DIMENSIONS,
     Base,
@@ -116,15 +117,6 @@ class Path:
     weight: float
     fragrances: list[uuid.UUID]
     kinds: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Belief:
-    """Beta(alpha, beta): what is known of an algorithm's probability to please."""
-
-    algorithm: str
-    alpha: float = 1.0
-    beta: float = 1.0
 
 
 def _filters(
@@ -483,15 +475,6 @@ def _known(found: Iterable[Any]) -> dict[str, Belief]:
     return {belief.algorithm: belief for belief in (Belief(*each) for each in found)}
 
 
-def _drawn(
-    known: Mapping[str, Belief], algorithms: Sequence[str], chance: np.random.Generator | None
-) -> str:
-    """Draw a probability for each algorithm and return the one that drew the highest."""
-    chance = chance or np.random.default_rng()
-    beliefs = [known.get(algorithm, Belief(algorithm)) for algorithm in algorithms]
-    return max(beliefs, key=lambda each: chance.beta(each.alpha, each.beta)).algorithm
-
-
 def _rewarded(context: str, algorithm: str, successes: float, failures: float) -> dict[str, Any]:
     for number in (successes, failures):
         if not (math.isfinite(number) and number >= 0):
@@ -518,7 +501,7 @@ class AlgorithmPerformanceRepository:
         chance: np.random.Generator | None = None,
     ) -> str:
         """Return one of the algorithms by Thompson sampling: the better known, the likelier."""
-        return _drawn(self.beliefs(context), algorithms, chance)
+        return drawn(self.beliefs(context), algorithms, chance)
 
     def reward(
         self, context: str, algorithm: str, successes: float = 1.0, failures: float = 0.0
@@ -546,7 +529,7 @@ class AsyncAlgorithmPerformanceRepository:
         chance: np.random.Generator | None = None,
     ) -> str:
         """Return one of the algorithms by Thompson sampling: the better known, the likelier."""
-        return _drawn(await self.beliefs(context), algorithms, chance)
+        return drawn(await self.beliefs(context), algorithms, chance)
 
     async def reward(
         self, context: str, algorithm: str, successes: float = 1.0, failures: float = 0.0
