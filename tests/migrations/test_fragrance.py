@@ -138,6 +138,26 @@ def test_a_version_that_is_retired_is_neither_followed_nor_filled_again(
     assert count(legacy, "SELECT count(*) FROM fragrance_embeddings_multi") == 0
 
 
+LATER = """
+    INSERT INTO users (email) VALUES ('jane@example.org');
+    INSERT INTO user_interaction_events (user_id, event_type, timestamp)
+    SELECT id, 'view', now() + interval '2 months' FROM users LIMIT 1
+"""
+
+
+def test_events_of_later_months_survive_down_and_up(
+    database_url: URL, connect: Connect, migrate: Migrate, head: str, dump: Dump
+) -> None:
+    database = connect(database_url)
+    database.execute(LATER)
+    events = "SELECT count(*) FROM user_interaction_events"
+    migrate(database_url, "base")
+    assert count(database, events) == 1
+    migrate(database_url)
+    assert dump(database_url) == head
+    assert count(database, events) == 1
+
+
 RELATED = "INSERT INTO fragrance_relationships SELECT f.id, g.id, 'k', {} FROM f, g"
 REFUSED = {
     "weight above 1": (RELATED.format("1.1"), CheckViolation),

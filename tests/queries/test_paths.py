@@ -14,7 +14,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from pgmodern.queries import Graph, Reach, paths, reachable
 from pgmodern.queries.explain import indexes_used
 from pgmodern.queries.paths import FAINTEST
-from tests.plans import MODES, reported
+from tests.plans import MODES, parts, reported
 
 
 class Base(DeclarativeBase):
@@ -185,15 +185,9 @@ def _country(session: Session, fan_out: int, towns: int) -> None:
     session.execute(text("ANALYZE roads"))
 
 
-def _parts(plan: Any) -> Iterator[Any]:
-    yield plan
-    for part in plan.get("Plans", ()):
-        yield from _parts(part)
-
-
 def _read(plan: Any) -> int:
     """Count the edges that a plan reads, those included that it passes over."""
-    scans = [part for part in _parts(plan) if part.get("Relation Name") == "roads"]
+    scans = [part for part in parts(plan) if part.get("Relation Name") == "roads"]
     each = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
     return sum(round(scan["Actual Loops"] * sum(scan.get(n, 0) for n in each)) for scan in scans)
 
