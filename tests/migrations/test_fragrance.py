@@ -10,6 +10,7 @@ import pytest
 from psycopg.errors import CheckViolation, ExclusionViolation, ForeignKeyViolation
 from sqlalchemy import URL
 
+from pgmodern.operations.partitions import Table
 from tests.legacy.fragrance import FRAGRANCE
 
 Connect = Callable[[URL], psycopg.Connection]
@@ -156,6 +157,17 @@ def test_events_of_later_months_survive_down_and_up(
     migrate(database_url)
     assert dump(database_url) == head
     assert count(database, events) == 1
+
+
+def test_the_month_of_the_upgrade_makes_no_other_difference(
+    empty_database_url: URL, connect: Connect, migrate: Migrate, head: str, dump: Dump
+) -> None:
+    migrate(empty_database_url, "0027")
+    later = Table("user_interaction_events", None, "timestamp", "1 month", 12, "2035-11-01")
+    for block in (later.announce, later.validate, later.swap):
+        connect(empty_database_url).execute(block(1).encode())
+    migrate(empty_database_url)
+    assert dump(empty_database_url) == head
 
 
 RELATED = "INSERT INTO fragrance_relationships SELECT f.id, g.id, 'k', {} FROM f, g"

@@ -106,7 +106,7 @@ def test_what_is_gone_leaves_the_event_or_takes_it_along(session: Session) -> No
 
 def _monthly(months: int, each: int = 500) -> list[NewEvent]:
     """Make events of the months before this one and of as many after it."""
-    now = datetime.now(UTC)
+    now = datetime.now(UTC).replace(hour=12)
     days = [timedelta(days=30 * month) for month in range(-months, months)]
     return [
         _event(number, timestamp=now + day + timedelta(seconds=number), id=uuid.uuid4())
