@@ -14,14 +14,17 @@ from sqlalchemy import Engine
 
 from benchmarks import (
     backfill,
+    bandit,
     chat,
     chat_writes,
     database,
     documents,
+    events,
     fragrance,
     full_text,
     fuzzy,
     nearest,
+    paths,
     pooled,
     profiles,
     runners,
@@ -42,13 +45,16 @@ QUESTIONS: dict[str, Callable[[Engine, Dataset], Report]] = {
     "chat_writes": chat_writes.ask,
     "vibe": vibe.ask,
     "fragrance": fragrance.ask,
+    "events": events.ask,
+    "paths": paths.ask,
+    "bandit": bandit.ask,
     "stalls": stalls.ask,
     "runners": runners.ask,
     "backfill": backfill.ask,
     "pooled": pooled.ask,
     "profiles": profiles.ask,
 }
-WITHOUT_DATA = {"stalls", "runners", "backfill", "pooled", "profiles"}
+WITHOUT_DATA = {"events", "paths", "bandit", "stalls", "runners", "backfill", "pooled", "profiles"}
 
 
 def main(

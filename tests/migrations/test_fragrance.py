@@ -10,6 +10,7 @@ import pytest
 from psycopg.errors import CheckViolation, ExclusionViolation, ForeignKeyViolation
 from sqlalchemy import URL
 
+from pgmodern.operations.partitions import Table
 from tests.legacy.fragrance import FRAGRANCE
 
 Connect = Callable[[URL], psycopg.Connection]
@@ -136,6 +137,37 @@ def test_a_version_that_is_retired_is_neither_followed_nor_filled_again(
     migrate(empty_database_url)
     legacy.execute("UPDATE fragrances SET embedding = embedding")
     assert count(legacy, "SELECT count(*) FROM fragrance_embeddings_multi") == 0
+
+
+LATER = """
+    INSERT INTO users (email) VALUES ('jane@example.org');
+    INSERT INTO user_interaction_events (user_id, event_type, timestamp)
+    SELECT id, 'view', now() + interval '2 months' FROM users LIMIT 1
+"""
+
+
+def test_events_of_later_months_survive_down_and_up(
+    database_url: URL, connect: Connect, migrate: Migrate, head: str, dump: Dump
+) -> None:
+    database = connect(database_url)
+    database.execute(LATER)
+    events = "SELECT count(*) FROM user_interaction_events"
+    migrate(database_url, "base")
+    assert count(database, events) == 1
+    migrate(database_url)
+    assert dump(database_url) == head
+    assert count(database, events) == 1
+
+
+def test_the_month_of_the_upgrade_makes_no_other_difference(
+    empty_database_url: URL, connect: Connect, migrate: Migrate, head: str, dump: Dump
+) -> None:
+    migrate(empty_database_url, "0027")
+    later = Table("user_interaction_events", None, "timestamp", "1 month", 12, "2035-11-01")
+    for block in (later.announce, later.validate, later.swap):
+        connect(empty_database_url).execute(block(1).encode())
+    migrate(empty_database_url)
+    assert dump(empty_database_url) == head
 
 
 RELATED = "INSERT INTO fragrance_relationships SELECT f.id, g.id, 'k', {} FROM f, g"

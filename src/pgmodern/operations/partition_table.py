@@ -74,7 +74,8 @@ class UnpartitionTableOnline(MigrateOperation):
     """Put the first partition in the place of the partitioned table; ACCESS EXCLUSIVE, instant.
 
     No row is moved. Raises MigrationError, before anything is locked or done, when another
-    partition holds rows: none is ever dropped.
+    partition holds rows (none is ever dropped) or the first is gone. With `if_possible` it then
+    leaves the table partitioned, and says so.
     """
 
     def __init__(
@@ -82,16 +83,23 @@ class UnpartitionTableOnline(MigrateOperation):
         table_name: str,
         schema: str | None = None,
         dropped: PartitionTableOnline | None = None,
+        *,
+        if_possible: bool = False,
     ) -> None:
-        self.table = Table(table_name, schema)
+        self.table = Table(table_name, schema, if_possible=if_possible)
         self.dropped = dropped
 
     @classmethod
     def unpartition_table_online(
-        cls, operations: Operations, table_name: str, *, schema: str | None = None
+        cls,
+        operations: Operations,
+        table_name: str,
+        *,
+        if_possible: bool = False,
+        schema: str | None = None,
     ) -> None:
         """Undo `op.partition_table_online`, as long as only the first partition holds rows."""
-        operations.invoke(cls(table_name, schema))
+        operations.invoke(cls(table_name, schema, if_possible=if_possible))
 
     def reverse(self) -> PartitionTableOnline:
         """Return the operation that undoes this one; ValueError when it is not known what was."""
@@ -241,7 +249,8 @@ def _render_partition(context: AutogenContext, operation: PartitionTableOnline) 
 
 def _render_unpartition(context: AutogenContext, operation: UnpartitionTableOnline) -> str:
     table = operation.table
-    return call(context, "unpartition_table_online", table.name, schema=table.schema)
+    options = {"if_possible": True} if table.if_possible else {}
+    return call(context, "unpartition_table_online", table.name, **options, schema=table.schema)
 
 
 def _render_add(context: AutogenContext, operation: AddPartitions) -> str:

@@ -12,6 +12,7 @@ from pgmodern.queries.groups import last_of_each
 from pgmodern.queries.hybrid import Leg, hybrid
 from pgmodern.queries.nearest import nearest
 from pgmodern.queries.pages import Page, page
+from pgmodern.queries.paths import Graph, Reach, paths, reachable
 from pgmodern.queries.payload import with_payload
 from pgmodern.queries.queue import Queue, acknowledge, claim
 from pgmodern.queries.staged import Stage, staged
@@ -19,9 +20,11 @@ from pgmodern.queries.suggest import suggest
 
 __all__ = [
     "Count",
+    "Graph",
     "Leg",
     "Page",
     "Queue",
+    "Reach",
     "Stage",
     "acknowledge",
     "claim",
@@ -32,6 +35,8 @@ __all__ = [
     "last_of_each",
     "nearest",
     "page",
+    "paths",
+    "reachable",
     "staged",
     "suggest",
     "with_payload",

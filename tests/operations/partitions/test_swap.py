@@ -283,10 +283,16 @@ def test_autogenerate_writes_what_was_meant() -> None:
     )
 
     forward = PartitionTableOnline(Table("plays", "s", "at", "1 day", 2, "2030-01-01"))
-    operations = [forward, forward.reverse(), AddPartitions("plays", 3)]
+    operations = [
+        forward,
+        forward.reverse(),
+        AddPartitions("plays", 3),
+        UnpartitionTableOnline("songs", if_possible=True),
+    ]
     assert isinstance(operations[1], UnpartitionTableOnline)
     written = render_python_code(UpgradeOps(operations))
     assert "op.partition_table_online('plays', 'at', interval='1 day', ahead=2, " in written
     assert "starting='2030-01-01', schema='s')" in written
     assert "op.unpartition_table_online('plays', schema='s')" in written
     assert "op.add_partitions('plays', 3)" in written
+    assert "op.unpartition_table_online('songs', if_possible=True)" in written

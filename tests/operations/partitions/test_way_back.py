@@ -53,6 +53,27 @@ def test_rows_of_another_partition_are_never_dropped(
     assert dump(empty_database_url) == before
 
 
+def test_it_stays_partitioned_where_it_may_when_rows_lie_beyond(
+    plays: psycopg.Connection, empty_database_url: URL, apply: Apply, dump: Dump
+) -> None:
+    def if_possible(op: Any) -> None:
+        op.unpartition_table_online("plays", if_possible=True)
+
+    before = dump(empty_database_url)
+    apply(partition)
+    plays.execute(BEYOND)
+    divided, rows = dump(empty_database_url), digest(plays)
+    apply(if_possible)
+    assert (dump(empty_database_url), digest(plays)) == (divided, rows)
+    plays.execute("DELETE FROM plays WHERE at > now() + interval '20 days'")
+    apply(if_possible)
+    assert dump(empty_database_url) == before
+    apply(partition)
+    plays.execute("ALTER TABLE plays DETACH PARTITION " + parts(plays)[-1][0])
+    apply(if_possible)
+    assert len(parts(plays)) == 3
+
+
 def test_what_came_to_depend_on_the_whole_is_not_cut_off(
     plays: psycopg.Connection, apply: Apply
 ) -> None:

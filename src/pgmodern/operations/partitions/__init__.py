@@ -22,6 +22,7 @@ class Table:
     interval: str = ""
     ahead: int = 0
     starting: str | None = None
+    if_possible: bool = False
 
     def refuse(self, timeout: float) -> str:
         """The block that raises unless the table can be partitioned; it only reads."""
@@ -84,6 +85,7 @@ class Table:
         return self._block(
             timeout,
             way_back.FIND_FIRST,
+            way_back.REFUSE_ROWS,
             way_back.LOCK_PARTITIONS,
             way_back.REFUSE_ROWS,
             refusals.REFUSE_EXCHANGE,
@@ -100,6 +102,7 @@ class Table:
             key=string(self.column),
             step=string(self.interval),
             ahead=self.ahead,
+            if_possible=str(self.if_possible).lower(),
             starting=starting,
             timeout=string(milliseconds(timeout)),
             body="".join(parts),

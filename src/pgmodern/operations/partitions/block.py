@@ -12,6 +12,7 @@ DECLARE
     step text := $step;
     ahead CONSTANT int := $ahead;
     starting CONSTANT text := $starting;
+    if_possible CONSTANT boolean := $if_possible;
     origin CONSTANT regclass := to_regclass(named);
     settings CONSTANT jsonb := (
         SELECT jsonb_object_agg(name, setting) FROM pg_catalog.pg_settings

@@ -15,7 +15,10 @@ FIND_FIRST = f"""
     END IF;
     SELECT part, upper INTO taker, until FROM ({SPLIT}) AS divided
     WHERE lower = 'MINVALUE' AND comment LIKE '{COMMENT}%';
-    IF taker IS NULL THEN
+    IF taker IS NULL AND if_possible THEN
+        RAISE NOTICE 'kept % partitioned: its first partition is gone', origin;
+        EXIT work;
+    ELSIF taker IS NULL THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('%s has no first partition of op.partition_table_online.', origin),
             HINT = 'It was dropped, or the table was partitioned by other means: leave it so.';
@@ -38,7 +41,11 @@ REFUSE_ROWS = """
             cause := concat_ws(', ', cause, each.part);
         END IF;
     END LOOP;
-    IF cause <> '' THEN
+    IF cause <> '' AND if_possible THEN
+        RAISE NOTICE 'kept % partitioned: rows lie outside of its first partition, in %',
+            origin, cause;
+        EXIT work;
+    ELSIF cause <> '' THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('%s cannot become one table again: rows lie outside of its first '
                 'partition, in %s.', origin, cause),

@@ -1,5 +1,6 @@
 """Fragrance recommendations."""
 
+from pgmodern.reference.fragrance.bandit import Belief
 from pgmodern.reference.fragrance.models import (
     AlgorithmPerformance,
     Base,
@@ -17,7 +18,6 @@ from pgmodern.reference.fragrance.repository import (
     AsyncFragranceRelationshipRepository,
     AsyncFragranceRepository,
     AsyncUserInteractionEventRepository,
-    Belief,
     Event,
     FragranceEmbeddingRepository,
     FragranceHit,
@@ -25,6 +25,7 @@ from pgmodern.reference.fragrance.repository import (
     FragranceRepository,
     Neighbour,
     NewEvent,
+    Path,
     Relationship,
     UserInteractionEventRepository,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "FragranceRepository",
     "Neighbour",
     "NewEvent",
+    "Path",
     "Relationship",
     "User",
     "UserInteractionEvent",

@@ -2,7 +2,7 @@
 
 import math
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -16,12 +16,13 @@ from sqlalchemy.orm import Session
 
 from pgmodern.errors import VectorError
 from pgmodern.indexes.jsonb import Json, encoded
-from pgmodern.queries import Page, Queue
+from pgmodern.queries import Page, Queue, Reach
 from pgmodern.queries.pages import Position, checked, cut
 from pgmodern.queries.staging import count_of
 from pgmodern.queries.statement import Statement
 from pgmodern.queries.text import storable, web_search
 from pgmodern.reference.fragrance import statements
+from pgmodern.reference.fragrance.bandit import Belief, drawn
 from pgmodern.reference.fragrance.models import (
     EMBEDDING_DIMENSIONS,
     Base,
@@ -104,12 +105,18 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True)
-class Belief:
-    """Beta(alpha, beta): what is known of an algorithm's probability to please."""
+class Path:
+    """A fragrance that others lead to; `weight` is the product of their weights.
 
-    algorithm: str
-    alpha: float = 1.0
-    beta: float = 1.0
+    `fragrances` are those on the way, the first and the last included, `kinds` what lies between.
+    """
+
+    id: uuid.UUID
+    name: str
+    brand: str
+    weight: float
+    fragrances: list[uuid.UUID]
+    kinds: list[str]
 
 
 def _filters(
@@ -375,6 +382,19 @@ _RELATED = ("fragrance_id", "related_id", "kind", "weight", "confidence")
 _RELATIONSHIP_VALUES = attrgetter(*_RELATED)
 
 
+_REACH = Reach()
+
+
+def _ends(
+    fragrance_id: uuid.UUID, to: uuid.UUID | None, threshold: float, kind: str | None
+) -> dict[str, Any]:
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"a threshold is from 0 to 1: {threshold}")
+    given = {"pgmodern_start": fragrance_id, "pgmodern_threshold": threshold}
+    given |= {} if to is None else {"pgmodern_end": to}
+    return given | ({} if kind is None else {"kind": storable(kind)})
+
+
 class FragranceRelationshipRepository(BulkRepository):
     """Which fragrances belong together."""
 
@@ -392,6 +412,25 @@ class FragranceRelationshipRepository(BulkRepository):
         given = {"fragrance_id": fragrance_id} | ({} if kind is None else {"kind": storable(kind)})
         found = self.session.execute(statements.neighbours(limit, kind is not None), given)
         return [Neighbour(*each) for each in found]
+
+    def paths(
+        self,
+        fragrance_id: uuid.UUID,
+        to: uuid.UUID | None = None,
+        limit: int = 10,
+        *,
+        reach: Reach = _REACH,
+        threshold: float = 0.0,
+        kind: str | None = None,
+    ) -> list[Path]:
+        """Return the strongest paths to a fragrance, or one to each that can be reached.
+
+        None is weaker than `threshold`, or of weight 0, or comes to a fragrance twice. `reach`
+        limits the hops, and the edges that are followed: the strongest of each fragrance.
+        """
+        given = _ends(fragrance_id, to, threshold, kind)
+        statement = statements.paths(reach, limit, to is not None, kind is not None)
+        return [Path(*each) for each in self.session.execute(statement, given)]
 
 
 class AsyncFragranceRelationshipRepository(AsyncBulkRepository):
@@ -412,18 +451,28 @@ class AsyncFragranceRelationshipRepository(AsyncBulkRepository):
         found = await self.session.execute(statements.neighbours(limit, kind is not None), given)
         return [Neighbour(*each) for each in found]
 
+    async def paths(
+        self,
+        fragrance_id: uuid.UUID,
+        to: uuid.UUID | None = None,
+        limit: int = 10,
+        *,
+        reach: Reach = _REACH,
+        threshold: float = 0.0,
+        kind: str | None = None,
+    ) -> list[Path]:
+        """Return the strongest paths to a fragrance, or one to each that can be reached.
+
+        None is weaker than `threshold`, or of weight 0, or comes to a fragrance twice. `reach`
+        limits the hops, and the edges that are followed: the strongest of each fragrance.
+        """
+        given = _ends(fragrance_id, to, threshold, kind)
+        statement = statements.paths(reach, limit, to is not None, kind is not None)
+        return [Path(*each) for each in await self.session.execute(statement, given)]
+
 
 def _known(found: Iterable[Any]) -> dict[str, Belief]:
     return {belief.algorithm: belief for belief in (Belief(*each) for each in found)}
-
-
-def _drawn(
-    known: Mapping[str, Belief], algorithms: Sequence[str], chance: np.random.Generator | None
-) -> str:
-    """Draw a probability for each algorithm and return the one that drew the highest."""
-    chance = chance or np.random.default_rng()
-    beliefs = [known.get(algorithm, Belief(algorithm)) for algorithm in algorithms]
-    return max(beliefs, key=lambda each: chance.beta(each.alpha, each.beta)).algorithm
 
 
 def _rewarded(context: str, algorithm: str, successes: float, failures: float) -> dict[str, Any]:
@@ -452,7 +501,7 @@ class AlgorithmPerformanceRepository:
         chance: np.random.Generator | None = None,
     ) -> str:
         """Return one of the algorithms by Thompson sampling: the better known, the likelier."""
-        return _drawn(self.beliefs(context), algorithms, chance)
+        return drawn(self.beliefs(context), algorithms, chance)
 
     def reward(
         self, context: str, algorithm: str, successes: float = 1.0, failures: float = 0.0
@@ -480,7 +529,7 @@ class AsyncAlgorithmPerformanceRepository:
         chance: np.random.Generator | None = None,
     ) -> str:
         """Return one of the algorithms by Thompson sampling: the better known, the likelier."""
-        return _drawn(await self.beliefs(context), algorithms, chance)
+        return drawn(await self.beliefs(context), algorithms, chance)
 
     async def reward(
         self, context: str, algorithm: str, successes: float = 1.0, failures: float = 0.0

@@ -28,11 +28,22 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.dml import Delete
 
-from pgmodern.queries import Stage, nearest, page, staged, with_payload
+from pgmodern.queries import (
+    Graph,
+    Reach,
+    Stage,
+    nearest,
+    page,
+    reachable,
+    staged,
+    with_payload,
+)
+from pgmodern.queries import paths as paths_to
 from pgmodern.queries.statement import Statement, rows
 from pgmodern.reference.fragrance.models import (
     EMBEDDING_DIMENSIONS,
     AlgorithmPerformance,
+    Base,
     Fragrance,
     FragranceEmbedding,
     FragranceEmbeddingVersion,
@@ -252,6 +263,27 @@ def neighbours(limit: int, of_kind: bool) -> Statement:
     if of_kind:
         where.append(edge.kind == bindparam("kind", type_=Text))
     return strongest.where(*where).order_by(edge.weight.desc()).limit(rows(limit))
+
+
+RELATED = Graph(
+    Base.metadata.tables[FragranceRelationship.__tablename__],
+    source="fragrance_id",
+    target="related_id",
+    kind="kind",
+    weight="weight",
+)
+
+
+@lru_cache
+def paths(reach: Reach, limit: int, to_one: bool, of_kind: bool) -> Statement:
+    """Select the strongest paths from a fragrance to one, or to each that can be reached."""
+    where = [RELATED.table.c.kind == bindparam("kind", type_=Text)] if of_kind else []
+    found = (paths_to if to_one else reachable)(RELATED, reach, limit, *where).subquery("paths")
+    shown = select(
+        found.c.node, Fragrance.name, Fragrance.brand, found.c.weight, found.c.nodes, found.c.kinds
+    )
+    ended = shown.join_from(found, Fragrance, Fragrance.id == found.c.node)
+    return ended.order_by(found.c.weight.desc(), found.c.nodes, found.c.kinds)
 
 
 def beliefs() -> Statement:
