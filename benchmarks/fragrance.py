@@ -148,8 +148,8 @@ def by_repository(engine: Engine, shelf: Shelf, **options: Any) -> Timed[Ids]:
 def in_one_stage(engine: Engine, shelf: Shelf, breadth: int) -> Timed[Ids]:
     """Search the index of 2,048 dimensions alone, on an engine that has to use it.
 
-    By itself the planner would rather read the table, as it does not count what it costs to fetch
-    and compare vectors that lie out of line.
+    The planner does not count what it costs to fetch and compare vectors that lie out of line, so
+    which way it would take by itself says nothing of which is faster.
     """
     index = FragranceEmbedding.hnsw
     with engine.connect() as connection:
