@@ -32,8 +32,8 @@ EMBEDDINGS = """CREATE TABLE fragrance_embeddings_multi (
     PRIMARY KEY (fragrance_id, version)
 )"""
 # By it a version's embeddings are found when the version is to go.
-BY_VERSION = """CREATE INDEX ix_fragrance_embeddings_multi_version_fragrance_id
-ON fragrance_embeddings_multi (version, fragrance_id)"""
+BY_VERSION = """CREATE INDEX ix_fragrance_embeddings_multi_version
+ON fragrance_embeddings_multi (version)"""
 
 
 def upgrade() -> None:

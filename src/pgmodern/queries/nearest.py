@@ -5,6 +5,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 from sqlalchemy import (
+    CTE,
     BinaryExpression,
     BindParameter,
     ColumnElement,
@@ -100,7 +101,7 @@ def _unweighed(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     def unweighed(element: Any, **_: Any) -> Any:
         if isinstance(element, BinaryExpression) and isinstance(element.right, BindParameter):
             return case({element: true()})
-        return None
+        return element if isinstance(element, CTE) else None  # a copy would be another one
 
     weighed: ColumnElement[bool] = replacement_traverse(condition, {}, unweighed)
     return weighed

@@ -134,7 +134,7 @@ class FragranceEmbedding(Base):
 
     fragrance_id: Mapped[uuid.UUID] = _of("fragrances.id", primary_key=True)
     version: Mapped[int] = mapped_column(
-        Integer, ForeignKey("fragrance_embedding_versions.version"), primary_key=True
+        Integer, ForeignKey("fragrance_embedding_versions.version"), primary_key=True, index=True
     )
     embedding: Mapped[NDArray[np.float16]] = mapped_column(
         HalfVector(EMBEDDING_DIMENSIONS), deferred=True
@@ -152,7 +152,6 @@ class FragranceEmbedding(Base):
     hnsw_128 = HnswIndex(
         "ix_fragrance_embeddings_multi_embedding_128", embedding_128, m=16, ef_construction=128
     )
-    by_version = Index("ix_fragrance_embeddings_multi_version_fragrance_id", version, fragrance_id)
 
 
 class FragranceRelationship(Base):
