@@ -1,5 +1,6 @@
 """Nearest neighbours: as many as were asked for, whatever the filter."""
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,7 +8,6 @@ from numpy.typing import ArrayLike
 from sqlalchemy import (
     CTE,
     BinaryExpression,
-    BindParameter,
     ColumnElement,
     ScalarSelect,
     case,
@@ -26,6 +26,7 @@ _EF_SEARCH_MAX = 1000
 _SCAN_TUPLES = 20_000
 # So many rows are sooner compared one by one than found among the others by the graph.
 _FEW = 2_000
+_RANGES = {operator.lt, operator.le, operator.gt, operator.ge}
 
 
 def nearest(
@@ -92,14 +93,14 @@ def _passing(index: HnswIndex, conditions: Sequence[ColumnElement[bool]]) -> Sca
 
 
 def _unweighed(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Keep the planner from guessing how many rows pass a comparison: here many do.
+    """Keep the planner from guessing how many rows pass a range: here many do.
 
     Under a generic plan it takes a range for one row in two hundred, and would rather sort those
     than scan the graph.
     """
 
     def unweighed(element: Any, **_: Any) -> Any:
-        if isinstance(element, BinaryExpression) and isinstance(element.right, BindParameter):
+        if isinstance(element, BinaryExpression) and element.operator in _RANGES:
             return case({element: true()})
         return element if isinstance(element, CTE) else None  # a copy would be another one
 
