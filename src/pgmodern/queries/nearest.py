@@ -14,16 +14,13 @@ from sqlalchemy import (
     func,
     select,
     true,
-    union_all,
 )
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from pgmodern.indexes import HnswIndex
-from pgmodern.queries.statement import Statement, rows, under
+from pgmodern.queries.graph import or_exactly, scanning
+from pgmodern.queries.statement import Statement, rows
 
-_EF_SEARCH = 100
-_EF_SEARCH_MAX = 1000
-_SCAN_TUPLES = 20_000
 # So many rows are sooner compared one by one than found among the others by the graph.
 _FEW = 2_000
 _RANGES = {operator.lt, operator.le, operator.gt, operator.ge}
@@ -50,40 +47,17 @@ def nearest(
     Raises VectorError when the vector does not fit the column.
     """
     sought = vector if isinstance(vector, ColumnElement) else index.literal(vector)
-    breadth = min(_EF_SEARCH_MAX, max(k, ef_search or _EF_SEARCH))
-    tuned = under(
-        sought,
-        hnsw__ef_search=str(breadth),
-        hnsw__iterative_scan="relaxed_order",
-        hnsw__max_scan_tuples=str(max(_SCAN_TUPLES, 2 * k)),
-    )
     conditions = (*index.conditions, *where)
-    distance = index.distance(sought)
     graph = (
-        select(*index.key, distance.label("distance"))
+        select(*index.key, index.distance(sought).label("distance"))
         .where(*index.conditions, *map(_unweighed, where))
         .where(*([_passing(index, conditions) > _FEW] if where else []))
-        .order_by(index.distance(tuned))
+        .order_by(index.distance(scanning(sought, k, ef_search)))
         .limit(rows(k))
         .cte("graph")
         .prefix_with("MATERIALIZED")
     )
-    came = select(func.count()).select_from(graph).scalar_subquery()
-    # Adding zero keeps the ordering from being the index's: this leg must be exact.
-    exact = (
-        select(*index.key, (distance + 0).label("distance"))
-        .where(came < k, *conditions)
-        .order_by((distance + 0).asc())
-        .limit(rows(k))
-        .cte("exact")
-        .prefix_with("MATERIALIZED")
-    )
-    found = union_all(select(graph).where(came >= k), select(exact)).subquery("found")
-    key = (found.c[column.key] for column in index.key)
-    score = index.score(found.c.distance)
-    # Not within a scan of the graph: beyond the last that is near enough it would go on for long.
-    near = [] if threshold is None else [score >= threshold]
-    return select(*key, score.label("score")).where(*near).order_by(found.c.distance)
+    return or_exactly(graph, (graph, k), index, sought, k, conditions, threshold)
 
 
 def _passing(index: HnswIndex, conditions: Sequence[ColumnElement[bool]]) -> ScalarSelect[int]:

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, func, select, union_all
+from sqlalchemy import CTE, ColumnElement, select
 
 from pgmodern.indexes import HnswIndex
-from pgmodern.queries.statement import Statement, rows, under
-
-_BREADTH, _WIDEST = 100, 1_000
-_SCAN_TUPLES = 20_000
+from pgmodern.queries.graph import or_exactly, scanning
+from pgmodern.queries.statement import Statement, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,40 +32,19 @@ def staged(stages: Sequence[Stage], *, where: Sequence[ColumnElement[bool]] = ()
     first, last = stages[0], stages[-1]
     conditions = (*first.index.conditions, *where)
     coarse = _coarse(first, stages[1:], conditions)
-    came = select(func.count()).select_from(coarse).scalar_subquery()
     graph = coarse
     for number, stage in enumerate(stages[1:], 1):
         graph = _finer(graph, stage, number)
-    exactly = last.index.distance(last.sought) + 0  # so that it is not the index's order
-    exact = (
-        select(*last.index.key, exactly.label("distance"))
-        .where(came < first.keep, *conditions)
-        .order_by(exactly.asc())
-        .limit(rows(last.keep))
-        .cte("exhaustive")
-        .prefix_with("MATERIALIZED")
-    )
-    legs = [select(*_found(graph, last)).where(came >= first.keep), select(exact)]
-    found = union_all(*legs).subquery("found")
-    key = (found.c[column.key] for column in last.index.key)
-    score = last.index.score(found.c.distance)
-    return select(*key, score.label("score")).order_by(found.c.distance)
+    return or_exactly(graph, (coarse, first.keep), last.index, last.sought, last.keep, conditions)
 
 
 def _coarse(stage: Stage, finer: Sequence[Stage], conditions: Sequence[ColumnElement[bool]]) -> CTE:
-    breadth = min(_WIDEST, max(stage.keep, _BREADTH))
-    tuned = under(
-        stage.sought,
-        hnsw__ef_search=str(breadth),
-        hnsw__iterative_scan="relaxed_order",
-        hnsw__max_scan_tuples=str(max(_SCAN_TUPLES, 2 * stage.keep)),
-    )
     # The finer vectors come along: what lies out of line is not fetched until it is compared.
     vectors = (each.index.indexed.label(f"vector_{n}") for n, each in enumerate(finer, 1))
     return (
         select(*stage.index.key, *vectors)
         .where(*conditions)
-        .order_by(stage.index.distance(tuned))
+        .order_by(stage.index.distance(scanning(stage.sought, stage.keep)))
         .limit(rows(stage.keep))
         .cte("coarse")
         .prefix_with("MATERIALIZED")
@@ -84,7 +61,3 @@ def _finer(before: CTE, stage: Stage, number: int) -> CTE:
         .cte(f"finer_{number}")
         .prefix_with("MATERIALIZED")
     )
-
-
-def _found(graph: CTE, last: Stage) -> list[ColumnElement[Any]]:
-    return [*(graph.c[column.key] for column in last.index.key), graph.c.distance]
