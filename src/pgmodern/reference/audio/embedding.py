@@ -3,17 +3,13 @@
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from pgmodern.embedders import Embedder, padded
-from pgmodern.progress import Advance, progress
+from pgmodern.embedders import Embedder
+from pgmodern.progress import progress
 from pgmodern.reference.audio import statements
 from pgmodern.reference.audio.models import EMBEDDING_DIMENSIONS
-from pgmodern.reference.audio.repository import (
-    NewSampleEmbedding,
-    PendingSample,
-    SampleRepository,
-)
+from pgmodern.reference.audio.repository import NewSampleEmbedding, SampleRepository
+from pgmodern.repositories.embedding import embed_pending
 
-_BATCH = 256
 _BEFORE_ANY = -(2**31)
 
 
@@ -26,32 +22,17 @@ def embed_samples(engine: Engine, embedder: Embedder, *, everything: bool = Fals
     the model works. Raises EmbedderError.
     """
     with progress("embedding samples", _expected(engine, everything)) as advance:
-        return _embed(engine, embedder, everything, advance)
-
-
-def _embed(engine: Engine, embedder: Embedder, everything: bool, advance: Advance) -> int:
-    last, total = _BEFORE_ANY, 0
-    while True:
-        with Session(engine) as session:
-            repository = SampleRepository(session)
-            samples = repository.pending(embedder.model_name, last, _BATCH, changed=everything)
-        if not samples:
-            return total
-        total += _store(engine, embedder, samples)
-        advance(len(samples))
-        last = samples[-1].id
-
-
-def _store(engine: Engine, embedder: Embedder, samples: list[PendingSample]) -> int:
-    texts = [sample.content for sample in samples]
-    vectors = padded(embedder.embed(texts), EMBEDDING_DIMENSIONS)
-    with Session(engine) as session, session.begin():
-        repository = SampleRepository(session)
-        there = repository.hold([sample.id for sample in samples])
-        return repository.save(
-            NewSampleEmbedding(sample.id, vector, embedder.model_name, sample.content_hash)
-            for sample, vector in zip(samples, vectors, strict=True)
-            if sample.id in there
+        return embed_pending(
+            engine,
+            embedder,
+            SampleRepository,
+            lambda sample, vector: NewSampleEmbedding(
+                sample.id, vector, embedder.model_name, sample.content_hash
+            ),
+            EMBEDDING_DIMENSIONS,
+            after=_BEFORE_ANY,
+            changed=everything,
+            advance=advance,
         )
 
 

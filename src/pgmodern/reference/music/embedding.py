@@ -3,16 +3,11 @@
 from sqlalchemy import Engine, exists, func, select
 from sqlalchemy.orm import Session
 
-from pgmodern.embedders import Embedder, padded
-from pgmodern.progress import Advance, progress
+from pgmodern.embedders import Embedder
+from pgmodern.progress import progress
 from pgmodern.reference.music.models import EMBEDDING_DIMENSIONS, AIInteractionEmbedding, AILog
-from pgmodern.reference.music.repository import (
-    AIInteractionEmbeddingRepository,
-    NewEmbedding,
-    PendingLog,
-)
-
-_BATCH = 256
+from pgmodern.reference.music.repository import AIInteractionEmbeddingRepository, NewEmbedding
+from pgmodern.repositories.embedding import embed_pending
 
 
 def embed_ai_logs(engine: Engine, embedder: Embedder, *, everything: bool = False) -> int:
@@ -23,31 +18,17 @@ def embed_ai_logs(engine: Engine, embedder: Embedder, *, everything: bool = Fals
     model works. Raises EmbedderError.
     """
     with progress("embedding AI logs", _expected(engine, embedder, everything)) as advance:
-        return _embed(engine, embedder, everything, advance)
-
-
-def _embed(engine: Engine, embedder: Embedder, everything: bool, advance: Advance) -> int:
-    last, total = 0, 0
-    while True:
-        with Session(engine) as session:
-            repository = AIInteractionEmbeddingRepository(session)
-            logs = repository.pending(embedder.model_name, last, _BATCH, changed=everything)
-        if not logs:
-            return total
-        total += _store(engine, embedder, logs)
-        advance(len(logs))
-        last = logs[-1].id
-
-
-def _store(engine: Engine, embedder: Embedder, logs: list[PendingLog]) -> int:
-    vectors = padded(embedder.embed([log.content for log in logs]), EMBEDDING_DIMENSIONS)
-    with Session(engine) as session, session.begin():
-        repository = AIInteractionEmbeddingRepository(session)
-        there = repository.hold([log.id for log in logs])
-        return repository.save(
-            NewEmbedding(log.id, log.user_id, embedder.model_name, log.content_hash, vector)
-            for log, vector in zip(logs, vectors, strict=True)
-            if log.id in there
+        return embed_pending(
+            engine,
+            embedder,
+            AIInteractionEmbeddingRepository,
+            lambda log, vector: NewEmbedding(
+                log.id, log.user_id, embedder.model_name, log.content_hash, vector
+            ),
+            EMBEDDING_DIMENSIONS,
+            after=0,
+            changed=everything,
+            advance=advance,
         )
 
 
