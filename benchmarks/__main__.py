@@ -30,6 +30,7 @@ from benchmarks import (
     runners,
     search_vector,
     stalls,
+    upgrade,
     vibe,
 )
 from benchmarks.dataset import DEFAULT_FOLDER, DataMissing, Dataset
@@ -53,6 +54,7 @@ QUESTIONS: dict[str, Callable[[Engine, Dataset], Report]] = {
     "backfill": backfill.ask,
     "pooled": pooled.ask,
     "profiles": profiles.ask,
+    "upgrade": upgrade.ask,
 }
 WITHOUT_DATA = {"events", "paths", "bandit", "stalls", "runners", "backfill", "pooled", "profiles"}
 
@@ -61,6 +63,9 @@ def main(
     names: Annotated[list[str] | None, typer.Argument(help=f"of: {', '.join(QUESTIONS)}")] = None,
     json_path: Annotated[Path | None, typer.Option("--json", help="also write it as JSON")] = None,
     data: Annotated[Path, typer.Option(help="the folder of the real data")] = DEFAULT_FOLDER,
+    url: Annotated[
+        str | None, typer.Option(help="an empty database, in place of a server of our own")
+    ] = None,
 ) -> None:
     """Ask the named questions, or all of them."""
     chosen = names or list(QUESTIONS)
@@ -68,7 +73,7 @@ def main(
         raise typer.BadParameter(f"no such question: {', '.join(sorted(unknown))}")
     console = Console(width=None if sys.stdout.isatty() else 120)
     try:
-        reports = _answers(chosen, Dataset(data), console, json_path)
+        reports = _answers(chosen, Dataset(data), url, console, json_path)
     except DataMissing as error:
         sys.stderr.write(f"error: {error}\n")
         raise typer.Exit(1) from None
@@ -77,11 +82,15 @@ def main(
 
 
 def _answers(
-    names: list[str], dataset: Dataset, console: Console, json_path: Path | None
+    names: list[str],
+    dataset: Dataset,
+    url: str | None,
+    console: Console,
+    json_path: Path | None,
 ) -> list[Report]:
     if set(names) - WITHOUT_DATA:
         dataset.tracks()  # so that what is missing is said before a server starts
-    engine = database.start()
+    engine = database.start() if url is None else database.at(url)
     server = f"{database.version(engine)}, Python {platform.python_version()}, one client"
     console.print(server)
     reports = []

@@ -23,7 +23,9 @@ MODELS = ("small", "medium", "large")
 def load(engine: Engine, dataset: Dataset) -> None:
     """Load influencers, conversations and messages, unless another question has."""
     with engine.connect() as connection:
-        if connection.scalar(text("SELECT EXISTS (SELECT FROM messages)")):
+        if connection.scalar(
+            text("SELECT EXISTS (SELECT FROM conversations WHERE user_id = :name)"), {"name": HEAVY}
+        ):
             return
     chance = random.Random(SEED)
     influencers = list(_influencers(dataset.characters(), chance))

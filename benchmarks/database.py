@@ -3,6 +3,7 @@
 import atexit
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pgmodern import embedded
 from pgmodern.engine import create_engine
 from pgmodern.indexes.catalogue import quoted
 from pgmodern.locks import driver
+from pgmodern.settings import parse_url
 
 ALEMBIC_INI = Path(__file__).parents[1] / "alembic.ini"
 
@@ -30,14 +32,23 @@ def start() -> Engine:
     home = tempfile.mkdtemp(prefix="pgmodern-bench-")
     # Registered before the server's own clean-up, so that it runs after it.
     atexit.register(shutil.rmtree, home, ignore_errors=True)
-    url = embedded.start(Path(home), keep=False)
-    _migrate(url)
+    return at(embedded.start(Path(home), keep=False))
+
+
+def at(url: URL | str) -> Engine:
+    """Migrate an empty database to head and return an engine on it, as applications use it."""
+    url = parse_url(url)
+    migrate(url)
     return create_engine(url)
 
 
-def _migrate(url: URL) -> None:
-    engine = sa_create_engine(url, poolclass=NullPool)
-    command.upgrade(Config(ALEMBIC_INI, attributes={"connection": engine}), "head")
+def migrate(url: URL, revision: str = "head", **connect_args: str) -> float:
+    """Upgrade as a deploy does, or downgrade to base; return how many seconds it took."""
+    engine = sa_create_engine(url, poolclass=NullPool, connect_args=connect_args)
+    run = command.downgrade if revision == "base" else command.upgrade
+    started = time.perf_counter()
+    run(Config(ALEMBIC_INI, attributes={"connection": engine}), revision)
+    return time.perf_counter() - started
 
 
 def without(engine: Engine, *scans: str) -> Engine:

@@ -48,11 +48,12 @@ def archives(songs: Sequence[Song], real: Sequence[Playlist]) -> Iterator[Playli
 
 def load(engine: Engine, playlists: Sequence[Playlist]) -> None:
     """Load the playlists in today's shape, half of them with further keys."""
-    copy(engine, "archives", ["user_id", "name", "playlist_data", "created_at"], _rows(playlists))
+    copy(engine, "archives", ["user_id", "name", "playlist_data", "created_at"], rows(playlists))
     settle(engine, "archives")
 
 
-def _rows(playlists: Sequence[Playlist]) -> Iterator[tuple[uuid.UUID, str, str, datetime]]:
+def rows(playlists: Sequence[Playlist]) -> Iterator[tuple[uuid.UUID, str, str, datetime]]:
+    """Yield for each its user, name, document and instant."""
     chance = random.Random(SEED)
     for playlist in playlists:
         document: dict[str, Any] = {

@@ -3,13 +3,13 @@
 import multiprocessing
 import random
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
 
 import numpy as np
-import psycopg
 from numpy.typing import NDArray
 from sqlalchemy import URL, create_engine
 from sqlalchemy.pool import NullPool
@@ -24,9 +24,10 @@ PAUSE_SECONDS = 0.005  # so that the load leaves the machine to what is measured
 
 @dataclass(slots=True)
 class Latencies:
-    """The milliseconds of each statement; there when the load has ended."""
+    """The milliseconds of each statement run, and each statement's rows; there in the end."""
 
     milliseconds: NDArray[np.float64]
+    affected: Counter[str]
 
     @property
     def longest(self) -> float:
@@ -43,37 +44,41 @@ class Latencies:
 def load(url: URL, statements: Sequence[str], rows: int) -> Iterator[Latencies]:
     """Run statements in turn, each its own transaction, in a process, while the body runs.
 
-    Each is given the number of one of the rows, at random, as `%(id)s`.
+    Each is given the number of one of the rows, at random, as `%(id)s`. The first error ends it,
+    and is an error here when the body has ended.
     """
     ours, theirs = PROCESSES.Pipe()
     process = PROCESSES.Process(target=_work, args=(url, statements, rows, theirs), daemon=True)
     process.start()
     theirs.close()  # so that its death is the end of the pipe
     ours.recv()  # it has begun
-    latencies = Latencies(np.empty(0))
+    latencies = Latencies(np.empty(0), Counter())
     try:
         yield latencies
     finally:
         ours.send("end")
-        latencies.milliseconds = np.array(ours.recv()) * 1000
+        seconds, latencies.affected = ours.recv()
+        latencies.milliseconds = np.array(seconds) * 1000
         process.join()
 
 
 def _work(url: URL, statements: Sequence[str], rows: int, pipe: Pipe) -> None:
-    chance, seconds = random.Random(rows), list[float]()
+    chance, seconds, affected = random.Random(rows), list[float](), Counter[str]()
+
+    def timed(statement: str, row: int) -> float:
+        started = time.perf_counter()
+        found = session.execute(statement.encode(), {"id": row})
+        elapsed = time.perf_counter() - started
+        affected[statement] += found.rowcount
+        return elapsed
+
     with create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as ours:
         session = driver(ours)
         for statement in statements:  # the first of each also fills the caches
-            _timed(session, statement, 1)
+            timed(statement, 1)
         pipe.send("begun")
         while not pipe.poll():
             for statement in statements:
-                seconds.append(_timed(session, statement, chance.randint(1, rows)))
+                seconds.append(timed(statement, chance.randint(1, rows)))
                 time.sleep(PAUSE_SECONDS)
-    pipe.send(seconds)
-
-
-def _timed(session: psycopg.Connection[tuple[object, ...]], statement: str, row: int) -> float:
-    started = time.perf_counter()
-    session.execute(statement.encode(), {"id": row})
-    return time.perf_counter() - started
+    pipe.send((seconds, affected))

@@ -7,19 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from alembic import command
-from alembic.config import Config
 from numpy.typing import NDArray
 from psycopg import adapters
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.pq import Format
 from sqlalchemy import URL, Engine, text
-from sqlalchemy import create_engine as sa_create_engine
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import NullPool
 
-from benchmarks.database import ALEMBIC_INI, copy, megabytes, settle
+from benchmarks.database import copy, megabytes, migrate, settle
 from benchmarks.dataset import Dataset
 from benchmarks.latency import Timed, timed
 from benchmarks.load import PROCESSES
@@ -33,7 +29,8 @@ SEED, K = 11, 10
 SAMPLES, QUERIES, BASELINE_QUERIES = 100_000, 200, 2
 # The revisions before and after the change of type, and after the build of the indexes.
 LEGACY, CHANGED, INDEXED = "0017", "0018", "0019"
-BUILD_MEMORY = "1GB"  # the graph must fit, or the build goes to disk and takes many times as long
+# The graph must fit, or the build goes to disk and takes many times as long.
+BUILD_MEMORY = {"options": "-c maintenance_work_mem=1GB"}
 GENRES = 100
 FILTERS: dict[str, dict[str, Any]] = {
     "bpm 80 to 100 (17 % pass)": {"bpm_min": 80, "bpm_max": 100},
@@ -93,6 +90,14 @@ def load(engine: Engine, vectors: Vectors) -> float:
     )
     copy(engine, "samples", ["id", "title", "genre", "bpm"], samples)
     started = time.perf_counter()
+    load_arrays(engine, vectors, 0)
+    loaded = time.perf_counter()
+    settle(engine, "samples", "sample_embeddings")
+    return loaded - started
+
+
+def load_arrays(engine: Engine, vectors: Vectors, first: int) -> None:
+    """Load the arrays of samples, numbered from `first` on, as they are stored today."""
     statement = b"COPY sample_embeddings (sample_id, vibe_vector) FROM STDIN (FORMAT BINARY)"
     with (
         engine.begin() as connection,
@@ -100,21 +105,18 @@ def load(engine: Engine, vectors: Vectors) -> float:
         cursor.copy(statement) as stream,
     ):
         stream.write(b"PGCOPY\n\xff\r\n\0" + bytes(8))
-        for part in _rows(vectors):
+        for part in _rows(vectors, first):
             stream.write(part)
         stream.write(b"\xff\xff")
-    loaded = time.perf_counter()
-    settle(engine, "samples", "sample_embeddings")
-    return loaded - started
 
 
-def _rows(vectors: Vectors) -> Iterator[bytes]:
+def _rows(vectors: Vectors, first_id: int) -> Iterator[bytes]:
     """Yield rows as COPY takes them (manual, COPY, binary format; array_recv)."""
     for first in range(0, len(vectors), FETCHED_AT_ONCE):
         part = vectors[first : first + FETCHED_AT_ONCE]
         rows = np.zeros(len(part), _ROW)
         rows["fields"], rows["id_length"], rows["axes"], rows["first"] = 2, 4, 1, 1
-        rows["id"] = np.arange(first, first + len(part))
+        rows["id"] = np.arange(first_id + first, first_id + first + len(part))
         rows["length"], rows["type"] = 20 + _ELEMENT.itemsize * EMBEDDING_DIMENSIONS, 701
         rows["size"] = EMBEDDING_DIMENSIONS
         rows["elements"]["length"], rows["elements"]["value"] = 8, part
@@ -183,15 +185,6 @@ def _work(
     pipe.send(Answers(found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3))
 
 
-def migrate(url: URL, revision: str) -> float:
-    """Upgrade to a revision as a deploy does; return how many seconds it took."""
-    options = {"options": f"-c maintenance_work_mem={BUILD_MEMORY}"}
-    engine = sa_create_engine(url, poolclass=NullPool, connect_args=options)
-    started = time.perf_counter()
-    command.upgrade(Config(ALEMBIC_INI, attributes={"connection": engine}), revision)
-    return time.perf_counter() - started
-
-
 def recall(found: Sequence[list[int]], asked: Vectors, loaded: Vectors) -> float:
     """Return which part of the truly nearest was found."""
     unit = loaded / np.linalg.norm(loaded, axis=1, keepdims=True)
@@ -231,13 +224,13 @@ def ask(engine: Engine, dataset: Dataset) -> Report:
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         connection.execute(text("CREATE DATABASE vibe"))
     url = engine.url.set(database="vibe")
-    migrate(url, LEGACY)
+    migrate(url, LEGACY, **BUILD_MEMORY)
     vibe = create_engine(url)
     loading = load(vibe, loaded)
     today = apart(in_python, url, asked)
     arrays = megabytes(vibe, "sample_embeddings")
-    changing, building = migrate(url, CHANGED), migrate(url, INDEXED)
-    migrate(url, "head")
+    changing, building = (migrate(url, revision, **BUILD_MEMORY) for revision in (CHANGED, INDEXED))
+    migrate(url, "head", **BUILD_MEMORY)
     settle(vibe, "samples", "vibe_analysis", "sample_embeddings")
     ours = apart(by_index, url, asked)
     figures = [

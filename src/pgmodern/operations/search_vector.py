@@ -8,8 +8,7 @@ from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, Operations
 from alembic.operations.ops import CreateIndexOp
-from sqlalchemy import Connection, Dialect, column, table
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy import Connection, column, table
 
 from pgmodern.backfill import Backfill
 from pgmodern.indexes.catalogue import quoted
@@ -17,12 +16,10 @@ from pgmodern.indexes.fulltext import SIMPLE_UNACCENT, Weight, document
 from pgmodern.locks import execute_briefly
 from pgmodern.operations.backfill import BackfillOnline, run_online
 from pgmodern.operations.index import CreateIndexOnline, create
-from pgmodern.operations.literal import run_or_write
+from pgmodern.operations.literal import DIALECT, run_or_write
 from pgmodern.operations.names import derived, fitting
 from pgmodern.operations.rendering import call
 from pgmodern.unfinished import forget
-
-_DIALECT: Dialect = PGDialect_psycopg(paramstyle="named")  # type: ignore[no-untyped-call]
 
 
 class AddSearchVectorOnline(MigrateOperation):
@@ -101,7 +98,7 @@ class AddSearchVectorOnline(MigrateOperation):
         expression = document(
             list(zip(columns, self.sources.values(), strict=True)), self.configuration
         )
-        return str(expression.compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}))
+        return str(expression.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True}))
 
     def definitions(self) -> tuple[str, ...]:
         """The statements that make column and trigger; all are repeatable."""

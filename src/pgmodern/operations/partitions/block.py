@@ -25,7 +25,7 @@ DECLARE
     kind text;                    -- the type of the key
     bound text;                   -- where the first partition ends
     reached text;                 -- up to where the key has come; NULL for below every partition
-    helper text;                  -- the name of the CHECK that spares ATTACH its scan
+    check_name text;              -- the name of the CHECK that spares ATTACH its scan
     parent regclass;              -- the partitioned table
     pattern regclass;             -- the partition whose storage parameters the next ones take
     giver regclass;               -- what grants, triggers and sequences are carried from,

@@ -56,9 +56,9 @@ ANNOUNCE = """
 """
 
 FIND_CHECK = """
-    helper := (SELECT conname FROM pg_catalog.pg_constraint
+    check_name := (SELECT conname FROM pg_catalog.pg_constraint
                WHERE conrelid = origin AND conname LIKE 'pgmodern\\_before\\_%');
-    bound := substr(helper, octet_length('pgmodern_before_') + 1);
+    bound := substr(check_name, octet_length('pgmodern_before_') + 1);
     IF bound IS NULL THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('Somebody dropped the CHECK that keeps %s below its bound.', origin),
@@ -69,7 +69,7 @@ FIND_CHECK = """
 VALIDATE = f"""
     BEGIN
         -- SHARE UPDATE EXCLUSIVE
-        EXECUTE format('ALTER TABLE %s VALIDATE CONSTRAINT %I', origin, helper);
+        EXECUTE format('ALTER TABLE %s VALIDATE CONSTRAINT %I', origin, check_name);
     EXCEPTION WHEN check_violation THEN
 {REFUSE_ROWS_BEYOND}
         RAISE;

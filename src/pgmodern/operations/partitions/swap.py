@@ -19,7 +19,7 @@ PREPARE_PARENT = f"""
         'INCLUDING CONSTRAINTS INCLUDING STORAGE INCLUDING COMPRESSION INCLUDING COMMENTS) '
         'PARTITION BY RANGE (%I)', place, made, origin, key);
     parent := to_regclass(format('%I.%I', place, made));
-    EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', parent, helper);
+    EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', parent, check_name);
     EXECUTE format('ALTER TABLE %s OWNER TO %I', parent, pg_get_userbyid(own.relowner));
 {tuned("origin", "parent")}"""
 
@@ -131,5 +131,5 @@ ATTACH = """
     END LOOP;
     EXECUTE format('ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (MINVALUE) TO (%L)',
         parent, origin, bound);
-    EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', origin, helper);
+    EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', origin, check_name);
 """

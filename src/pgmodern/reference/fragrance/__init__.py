@@ -1,6 +1,21 @@
 """Fragrance recommendations."""
 
-from pgmodern.reference.fragrance.bandit import Belief
+from pgmodern.reference.fragrance.bandit import (
+    AlgorithmPerformanceRepository,
+    AsyncAlgorithmPerformanceRepository,
+    Belief,
+)
+from pgmodern.reference.fragrance.events import (
+    AsyncUserInteractionEventRepository,
+    Event,
+    NewEvent,
+    UserInteractionEventRepository,
+)
+from pgmodern.reference.fragrance.fragrances import (
+    AsyncFragranceRepository,
+    FragranceHit,
+    FragranceRepository,
+)
 from pgmodern.reference.fragrance.models import (
     AlgorithmPerformance,
     Base,
@@ -11,23 +26,16 @@ from pgmodern.reference.fragrance.models import (
     User,
     UserInteractionEvent,
 )
-from pgmodern.reference.fragrance.repository import (
-    AlgorithmPerformanceRepository,
-    AsyncAlgorithmPerformanceRepository,
-    AsyncFragranceEmbeddingRepository,
+from pgmodern.reference.fragrance.relationships import (
     AsyncFragranceRelationshipRepository,
-    AsyncFragranceRepository,
-    AsyncUserInteractionEventRepository,
-    Event,
-    FragranceEmbeddingRepository,
-    FragranceHit,
     FragranceRelationshipRepository,
-    FragranceRepository,
     Neighbour,
-    NewEvent,
     Path,
     Relationship,
-    UserInteractionEventRepository,
+)
+from pgmodern.reference.fragrance.versions import (
+    AsyncFragranceEmbeddingRepository,
+    FragranceEmbeddingRepository,
 )
 
 __all__ = [

@@ -1,9 +1,16 @@
 """Thompson sampling: what is likely to please is chosen often, what is hardly known is tried."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
+from pgmodern.queries.text import storable
+from pgmodern.reference.fragrance import statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +31,71 @@ def drawn(
     chance = chance or np.random.default_rng()
     beliefs = [known.get(algorithm, Belief(algorithm)) for algorithm in algorithms]
     return max(beliefs, key=lambda each: chance.beta(each.alpha, each.beta)).algorithm
+
+
+def _known(found: Iterable[Any]) -> dict[str, Belief]:
+    return {belief.algorithm: belief for belief in (Belief(*each) for each in found)}
+
+
+def _rewarded(context: str, algorithm: str, successes: float, failures: float) -> dict[str, Any]:
+    for number in (successes, failures):
+        if not (math.isfinite(number) and number >= 0):
+            raise ValueError(f"a reward is finite and at least 0: {number}")
+    given = {"context": storable(context), "algorithm": storable(algorithm)}
+    return {**given, "successes": successes, "failures": failures}
+
+
+class AlgorithmPerformanceRepository:
+    """A bandit: which algorithm to recommend by, learnt from what pleased."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def beliefs(self, context: str = "default") -> dict[str, Belief]:
+        """Return what is known of each algorithm in a context."""
+        given = {"context": storable(context)}
+        return _known(self.session.execute(statements.beliefs(), given))
+
+    def choose(
+        self,
+        context: str,
+        algorithms: Sequence[str],
+        chance: np.random.Generator | None = None,
+    ) -> str:
+        """Return one of the algorithms by Thompson sampling: the better known, the likelier."""
+        return drawn(self.beliefs(context), algorithms, chance)
+
+    def reward(
+        self, context: str, algorithm: str, successes: float = 1.0, failures: float = 0.0
+    ) -> Belief:
+        """Add what pleased and what did not, atomically; return what is known then."""
+        given = _rewarded(context, algorithm, successes, failures)
+        return Belief(*self.session.execute(statements.reward(), given).one())
+
+
+class AsyncAlgorithmPerformanceRepository:
+    """The asynchronous twin of AlgorithmPerformanceRepository."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def beliefs(self, context: str = "default") -> dict[str, Belief]:
+        """Return what is known of each algorithm in a context."""
+        given = {"context": storable(context)}
+        return _known(await self.session.execute(statements.beliefs(), given))
+
+    async def choose(
+        self,
+        context: str,
+        algorithms: Sequence[str],
+        chance: np.random.Generator | None = None,
+    ) -> str:
+        """Return one of the algorithms by Thompson sampling: the better known, the likelier."""
+        return drawn(await self.beliefs(context), algorithms, chance)
+
+    async def reward(
+        self, context: str, algorithm: str, successes: float = 1.0, failures: float = 0.0
+    ) -> Belief:
+        """Add what pleased and what did not, atomically; return what is known then."""
+        given = _rewarded(context, algorithm, successes, failures)
+        return Belief(*(await self.session.execute(statements.reward(), given)).one())

@@ -1,0 +1,219 @@
+"""Whether the applications' databases reach head and go back while they are worked with."""
+
+import difflib
+import hashlib
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from decimal import Decimal
+from itertools import islice
+
+from sqlalchemy import Engine, text
+
+from benchmarks.applications import APPLICATIONS, ROWS, Application
+from benchmarks.database import migrate, settle
+from benchmarks.dataset import Dataset
+from benchmarks.load import Latencies, load
+from benchmarks.report import Figure, Report
+from pgmodern.engine import create_engine
+from pgmodern.indexes.catalogue import quoted
+from tests.legacy.music import modern_document
+from tests.pg_dump import dump
+
+IDLE_SECONDS = 10.0
+# A graph must fit, or its build takes many times as long.
+BUILD_MEMORY = {"options": "-c maintenance_work_mem=1GB"}
+WITHOUT_VERSION = "--exclude-table=*.alembic_version"
+WRITES = re.compile(r"(INSERT INTO|DELETE FROM) (\w+)")
+
+Columns = dict[str, list[str]]
+Sums = dict[str, tuple[int, int]]
+
+
+def tables(applications: Sequence[Application]) -> dict[str, str]:
+    """Return for each table which of its rows are the workload's."""
+    return {
+        table: application.live.get(table, "false")
+        for application in applications
+        for table in application.legacy.rows
+    }
+
+
+def columns(engine: Engine, names: Sequence[str]) -> Columns:
+    """Return for each table its columns, as expressions that read alike before and after."""
+    alike = {"vibe_vector": "vibe_vector::real[]", "playlist_data": "true"}
+    query = text(
+        "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(:name) AND attnum > 0 "
+        "ORDER BY attnum"
+    )
+    with engine.connect() as connection:
+        return {
+            name: [
+                alike.get(each, quoted(each))
+                for each in connection.scalars(query, {"name": quoted(name)})
+            ]
+            for name in names
+        }
+
+
+def sums(engine: Engine, of: Columns, live: dict[str, str]) -> Sums:
+    """Return for each table the number of rows that are not the workload's, and a checksum."""
+    found = {}
+    with engine.connect() as connection:
+        for table, expressions in of.items():
+            row = connection.execute(
+                text(
+                    f"SELECT count(*), sum(hashtextextended(ROW({', '.join(expressions)})::text, 0)"
+                    f"::numeric) FROM {quoted(table)} WHERE NOT ({live[table]})"
+                )
+            ).one()
+            found[table] = (int(row[0]), int(row[1] or 0))
+    if "archives" in of:
+        found["archives: documents"] = meaning(engine, live["archives"])
+    return found
+
+
+def meaning(engine: Engine, live: str) -> tuple[int, int]:
+    """Return the number of playlists, and a checksum of what they mean, whatever their shape."""
+    number, total = 0, 0
+    query = text(f"SELECT id::text, playlist_data::text FROM archives WHERE NOT ({live})")
+    with engine.connect().execution_options(stream_results=True) as connection:
+        for row in connection.execute(query):
+            document = modern_document(json.loads(row[1], parse_float=Decimal))
+            written = json.dumps([row[0], document], sort_keys=True, default=str)
+            number += 1
+            total += int.from_bytes(hashlib.md5(written.encode()).digest()[:8])
+    return number, total
+
+
+@contextmanager
+def working(engine: Engine, applications: Sequence[Application]) -> Iterator[list[Latencies]]:
+    """Have every application do its work while the body runs."""
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(load(engine.url, application.statements, ROWS))
+            for application in applications
+        ]
+
+
+def written(latencies: Sequence[Latencies]) -> Counter[str]:
+    """Return how many rows of its own the workload must have left in each table."""
+    left: Counter[str] = Counter()
+    for statement, rows in sum((each.affected for each in latencies), Counter[str]()).items():
+        if match := WRITES.match(statement):
+            left[match[2]] += rows if match[1] == "INSERT INTO" else -rows
+    return left
+
+
+def lost(engine: Engine, live: dict[str, str], left: Counter[str]) -> int:
+    """Return how many of the workload's rows are missing, or there though they were deleted."""
+    with engine.connect() as connection:
+        return sum(
+            abs(
+                int(connection.scalar(text(f"SELECT count(*) FROM {table} WHERE {rows}")) or 0)
+                - left[table]
+            )
+            for table, rows in live.items()
+        )
+
+
+def wrong(engine: Engine, applications: Sequence[Application]) -> int:
+    """Return how many rows lack what the migrations should have added."""
+    with engine.connect() as connection:
+        return sum(
+            int(connection.exec_driver_sql(each.legacy.wrong).scalar_one()) for each in applications
+        )
+
+
+def prove(
+    admin: Engine, dataset: Dataset, name: str, applications: Sequence[Application]
+) -> list[Figure]:
+    """Take a new database of these applications to head and back, under their work."""
+    engine = new_database(admin, f"upgrade_{name}".replace(" ", "_"))
+    for application in applications:
+        application.create(engine, dataset)
+    live = tables(applications)
+    settle(engine, *live)
+    of = columns(engine, list(live))
+    schema, before = dump(engine.url), sums(engine, of, live)
+    with working(engine, applications) as idle:
+        time.sleep(IDLE_SECONDS)
+    with working(engine, applications) as rising:
+        up = migrate(engine.url, **BUILD_MEMORY)
+    lacking, after = wrong(engine, applications), sums(engine, of, live)
+    with working(engine, applications) as falling:
+        down = migrate(engine.url, "base")
+    left = lost(engine, live, written([*idle, *rising, *falling]))
+    engine.dispose()
+    usual = max(each.longest for each in idle)
+    stalls = [max(each.longest for each in side) for side in (rising, falling)]
+    done = sum(len(each.milliseconds) for each in (*idle, *rising, *falling))
+    differing = differences(before, after) + differences(before, sums(engine, of, live))
+    figures = [
+        Figure("rows", sum(number for table, (number, _) in before.items() if table in live), ""),
+        Figure("upgrade head", up, "s"),
+        Figure("downgrade base", down, "s"),
+        Figure("slowest statement during the upgrade", stalls[0], "ms", usual),
+        Figure("slowest statement during the downgrade", stalls[1], "ms", usual),
+        Figure("statements of the workload, all without an error", done, ""),
+        Figure("rows of the workload lost", left, "", at_most=0),
+        Figure("rows without what was to be added", lacking, "", at_most=0),
+        Figure("tables whose checksum differs at head or at base", differing, "", at_most=0),
+        Figure(
+            "lines of the schema that differ at base",
+            changed(schema, dump(engine.url, WITHOUT_VERSION)),
+            "",
+            at_most=0,
+        ),
+    ]
+    drop_database(admin, engine)
+    return [replace(figure, what=f"{name}: {figure.what}") for figure in figures]
+
+
+def new_database(admin: Engine, name: str) -> Engine:
+    """Create a database and return an engine on it."""
+    with admin.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {quoted(name)}"))
+    return create_engine(admin.url.set(database=name))
+
+
+def drop_database(admin: Engine, engine: Engine) -> None:
+    """Drop what was created, so that the next has the disk to itself."""
+    engine.dispose()
+    with admin.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text(f"DROP DATABASE {quoted(str(engine.url.database))}"))
+
+
+def differences(before: Sums, after: Sums) -> int:
+    """Return how many tables do not hold what they held."""
+    return sum(before[table] != after[table] for table in before)
+
+
+def changed(before: str, after: str) -> int:
+    """Return how many lines of a schema are new or gone."""
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
+    return sum(1 for line in islice(lines, 2, None) if not line.startswith("@@"))
+
+
+def ask(engine: Engine, dataset: Dataset) -> Report:
+    """Upgrade and downgrade each of the applications' databases, and one that holds them all."""
+    figures = []
+    for application in APPLICATIONS:
+        figures += prove(engine, dataset, application.legacy.name, [application])
+    figures += prove(engine, dataset, "all four", APPLICATIONS)
+    return Report(
+        "upgrade: live databases of the four applications, to head and back",
+        "before the upgrade",
+        figures,
+        [
+            f"Real rows, {ROWS:,} and more in each large table, and the odd ones of the tests. An "
+            "application is a process that reads, inserts, updates and deletes all the time, with "
+            "a pause of 5 ms after each statement.",
+            "Checksums are of every column that was there before; playlists are compared by what "
+            "they mean, because the upgrade rewrites them in the shape of today.",
+        ],
+    )
