@@ -22,10 +22,9 @@ MODELS = ("small", "medium", "large")
 
 def load(engine: Engine, dataset: Dataset) -> None:
     """Load influencers, conversations and messages, unless another question has."""
+    loaded = text("SELECT EXISTS (SELECT FROM ai_influencers WHERE name = 'character 0')")
     with engine.connect() as connection:
-        if connection.scalar(
-            text("SELECT EXISTS (SELECT FROM conversations WHERE user_id = :name)"), {"name": HEAVY}
-        ):
+        if connection.scalar(loaded):
             return
     chance = random.Random(SEED)
     influencers = list(_influencers(dataset.characters(), chance))

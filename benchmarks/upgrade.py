@@ -45,7 +45,8 @@ def tables(applications: Sequence[Application]) -> dict[str, str]:
 
 def columns(engine: Engine, names: Sequence[str]) -> Columns:
     """Return for each table its columns, as expressions that read alike before and after."""
-    alike = {"vibe_vector": "vibe_vector::real[]", "playlist_data": "true"}
+    # A vector's numbers are real, and it does not know that an array began at 0.
+    alike = {"vibe_vector": "array_to_string(vibe_vector::real[], ' ')", "playlist_data": "true"}
     query = text(
         "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(:name) AND attnum > 0 "
         "ORDER BY attnum"
