@@ -21,7 +21,7 @@ Pair = tuple[Latencies, Latencies]
 
 ROWS, KILLS, SEED = 1_000_000, 100, 7
 KILLED_PART = 0.8  # of the undisturbed backfill's time is spread over those who are killed
-IDLE_SECONDS, REPETITIONS = 30.0, 3
+IDLE_SECONDS, REPETITIONS = 60.0, 3
 
 GENTLE = "gentle"
 THROTTLES = {"as it comes": Throttle(), GENTLE: Throttle(target=0.05, rest=0.98)}
@@ -109,7 +109,10 @@ def seconds(engine: Engine, change: Callable[[str], None]) -> float:
     make(engine, "changed")
     started = time.perf_counter()
     change("changed")
-    return time.perf_counter() - started
+    elapsed = time.perf_counter() - started
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE changed"))  # or its vacuum would disturb what follows
+    return elapsed
 
 
 def compare(engine: Engine) -> list[Figure]:
@@ -119,8 +122,8 @@ def compare(engine: Engine) -> list[Figure]:
     for _ in range(REPETITIONS):
         filled.append(seconds(engine, lambda table: fill(engine.url, table)))
         updated.append(seconds(engine, lambda table: update(engine, table)))
-        make(engine, "shared")
         for name, throttle in {"": None, **THROTTLES}.items():
+            make(engine, "shared")  # or the vacuum of one would be among the next one's neighbours
             started = time.perf_counter()
             pairs.setdefault(name, []).append(neighbours(engine, "shared", throttle))
             if name == GENTLE:

@@ -1,7 +1,9 @@
 """The server under measure: embedded, fresh, migrated to head."""
 
 import atexit
+import re
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -19,20 +21,37 @@ from pgmodern import embedded
 from pgmodern.engine import create_engine
 from pgmodern.indexes.catalogue import quoted
 from pgmodern.locks import driver
+from pgmodern.operations.literal import string
 from pgmodern.settings import parse_url
+from tests.pg_dump import binaries
 
-ALEMBIC_INI = Path(__file__).parents[1] / "alembic.ini"
+ROOT = Path(__file__).parents[1]
+ALEMBIC_INI, DOCKERFILE = ROOT / "alembic.ini", ROOT / "Dockerfile.postgres"
 
 
 def start() -> Engine:
     """Start a server of our own and return an engine on it, as applications use it.
 
-    It and its data are gone when the process ends.
+    It has the settings of the project's image. It and its data are gone when the process ends.
     """
     home = tempfile.mkdtemp(prefix="pgmodern-bench-")
     # Registered before the server's own clean-up, so that it runs after it.
     atexit.register(shutil.rmtree, home, ignore_errors=True)
-    return at(embedded.start(Path(home), keep=False))
+    url = embedded.start(Path(home), keep=False)
+    _set_up(url, Path(home) / "postgres")
+    return at(url)
+
+
+def _set_up(url: URL, data: Path) -> None:
+    settings = re.findall(r"^ +\"(\w+) = '?([^'\"]+)", DOCKERFILE.read_text(), re.MULTILINE)
+    admin = sa_create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        for name, value in settings:
+            connection.exec_driver_sql(f"ALTER SYSTEM SET {name} = {string(value)}")
+    restart: list[str | Path] = [binaries() / "pg_ctl", "restart", "-w", "-s", "-D", data]
+    subprocess.run(
+        [*restart, "-l", data / "log"], check=True, user=data.owner(), group=data.group()
+    )
 
 
 def at(url: URL | str) -> Engine:

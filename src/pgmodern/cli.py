@@ -290,7 +290,7 @@ def serve(
     # uvicorn ends by the signal that it got; as an exception it lets the embedded server stop.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # What people search for belongs in no log.
-    engine = create_async_engine(database_url(), hide_parameters=True)
+    engine = create_async_engine(database_url(), preset="web", hide_parameters=True)
     application = create_app(engine, embedder=_model())
     uvicorn.run(application, host=host, port=port, access_log=False)
 
