@@ -5,9 +5,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -15,53 +13,25 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from psycopg import sql
-from sqlalchemy import URL, Engine, create_engine
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import URL, create_engine
 from sqlalchemy.pool import NullPool
 
-import pgmodern
 from pgmodern.engine import MINIMUM_SERVER, require_server
 from pgmodern.errors import (
     DatabaseUnavailable,
     ExtensionError,
-    MigrationError,
     ServerTooOld,
     SettingsError,
 )
-from pgmodern.locks import LockPolicy
+from tests.environment.outcome import SECRET, assert_one_message, tables
 
 Completed = subprocess.CompletedProcess[str]
 Alembic = Callable[..., Completed]
-StartAlembic = Callable[..., subprocess.Popen[str]]
 Connect = Callable[[URL], psycopg.Connection]
-Psql = Callable[[URL, str], Completed]
-Dump = Callable[..., str]
-Blocked = Callable[[URL], int]
+
 
 HISTORY = list(ScriptDirectory(str(Path(__file__).parents[2] / "alembic")).walk_revisions())
 HEAD, BEFORE = HISTORY[0].revision, str(HISTORY[0].down_revision)
-SECRET = "correct-horse-battery"
-PREAMBLE = re.compile(r"(INFO|NOTICE) .*\n")
-
-
-def assert_one_message(ran: Completed, cause: str, cure: str) -> None:
-    """Assert that alembic ended with the error's two sentences, and with nothing else."""
-    assert ran.returncode == 1, ran.stderr
-    assert SECRET not in ran.stdout + ran.stderr
-    assert "horse" not in ran.stdout + ran.stderr
-    message = PREAMBLE.sub("", ran.stderr)
-    assert message.startswith("error: "), message
-    assert message.count("error: ") == 1, message
-    assert "Traceback" not in message
-    assert re.search(cause, message), message
-    assert re.search(cure, message), message
-    assert ran.stdout == ""
-
-
-def tables(database: psycopg.Connection) -> set[str]:
-    """Return the tables that are there."""
-    return {str(name) for (name,) in database.execute("SELECT relname FROM pg_stat_user_tables")}
 
 
 @pytest.fixture
@@ -321,215 +291,6 @@ def test_a_supported_server_is_not(version: int) -> None:
     require_server(version)
 
 
-def test_a_locked_table_is_told_and_the_revision_undone(
-    empty_database_url: URL, legacy_schema: str, connect: Connect, alembic: Alembic
-) -> None:
-    database = connect(empty_database_url)
-    database.execute(legacy_schema.encode())
-    with database.transaction():
-        database.execute("LOCK TABLE archives IN ROW EXCLUSIVE MODE")
-        ran = alembic("-x", "lock-deadline=2", "upgrade", "head", url=empty_database_url)
-    assert_one_message(ran, "lock", "pg_stat_activity")
-    holder = database.info.backend_pid
-    assert f"pid {holder} (" in ran.stderr.rpartition("error: ")[2]
-    assert "LOCK TABLE archives" in ran.stderr
-    version = database.execute("SELECT version_num FROM alembic_version").fetchone()
-    assert version == ("0002",)
-    assert "unreadable_archives" not in tables(database)
-    ran = alembic("upgrade", "head", url=empty_database_url)
-    assert ran.returncode == 0, ran.stderr
-
-
-def test_a_locked_table_is_an_error_for_a_program(
-    empty_database_url: URL,
-    alembic_ini: Path,
-    connect: Connect,
-) -> None:
-    database = connect(empty_database_url)
-    database.execute("CREATE TABLE archives (id uuid PRIMARY KEY)")
-    engine = create_engine(empty_database_url, poolclass=NullPool)
-    policy = LockPolicy(timeout=0.1, deadline=0.5)
-    config = Config(alembic_ini, attributes={"connection": engine, "lock_policy": policy})
-    with database.transaction():
-        database.execute("LOCK TABLE archives IN ROW EXCLUSIVE MODE")
-        with pytest.raises(MigrationError, match="pg_stat_activity"):
-            command.upgrade(config, "0003")
-
-
-def test_an_old_snapshot_delays_an_upgrade_and_does_not_end_it(
-    empty_database_url: URL,
-    alembic_ini: Path,
-    connect: Connect,
-    blocked: Blocked,
-) -> None:
-    engine = create_engine(empty_database_url, poolclass=NullPool)
-    policy = LockPolicy(timeout=0.2)
-    config = Config(alembic_ini, attributes={"connection": engine, "lock_policy": policy})
-    command.upgrade(config, "0004")
-    reader, database = connect(empty_database_url), connect(empty_database_url)
-    reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    waited = (
-        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %s "
-        "AND clock_timestamp() > query_start + interval '600 ms')"
-    )
-    with ThreadPoolExecutor() as pool:
-        with reader.transaction():
-            reader.execute("SELECT count(*) FROM archives")
-            upgrade = pool.submit(command.upgrade, config, "0005")
-            builder = blocked(empty_database_url)
-            while not upgrade.done() and database.execute(waited, [builder]).fetchone() != (True,):
-                database.execute("SELECT pg_sleep(0.01)")
-        upgrade.result()
-
-
-def test_a_statement_timeout_of_the_database_does_not_end_an_upgrade(
-    empty_database_url: URL, legacy_schema: str, connect: Connect, alembic: Alembic
-) -> None:
-    database = connect(empty_database_url)
-    database.execute(legacy_schema.encode())
-    database.execute("INSERT INTO artists (name) VALUES ('Abba')")
-    database.execute(
-        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN PERFORM pg_sleep(0.7); RETURN NULL; END $$"
-    )
-    database.execute("CREATE TRIGGER slow AFTER UPDATE ON artists EXECUTE FUNCTION slow()")
-    name = sql.Identifier(empty_database_url.database or "")
-    database.execute(sql.SQL("ALTER DATABASE {} SET statement_timeout = '600ms'").format(name))
-    ran = alembic("upgrade", "head", url=empty_database_url)
-    assert ran.returncode == 0, ran.stderr
-
-
-def test_a_killed_client_does_not_leave_its_server_process_waiting(
-    empty_database_url: URL,
-    legacy_schema: str,
-    connect: Connect,
-    alembic: Alembic,
-    start_alembic: StartAlembic,
-    blocked: Blocked,
-) -> None:
-    database, reader = connect(empty_database_url), connect(empty_database_url)
-    database.execute(legacy_schema.encode())
-    reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    there = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
-    with reader.transaction():
-        reader.execute("SELECT count(*) FROM archives")
-        process = start_alembic("upgrade", "head", url=empty_database_url)
-        waiter = blocked(empty_database_url)
-        process.kill()
-        process.communicate()
-        killed = time.monotonic()
-        while database.execute(there, [waiter]).fetchone() != (0,):
-            assert time.monotonic() - killed < 4
-            database.execute("SELECT pg_sleep(0.05)")
-    ran = alembic("upgrade", "head", url=empty_database_url)
-    assert ran.returncode == 0, ran.stderr
-
-
-def head_of(engine: Engine) -> str:
-    """Return the revision that a database is at."""
-    with engine.connect() as connection:
-        return str(
-            connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one()
-        )
-
-
-def test_a_given_engine_gets_no_setting_of_ours_back(
-    empty_database_url: URL, alembic_ini: Path
-) -> None:
-    engine = create_engine(empty_database_url, pool_size=1, max_overflow=0)
-    command.upgrade(Config(alembic_ini, attributes={"connection": engine}), "head")
-    assert head_of(engine) == HEAD
-    with engine.connect() as connection:
-        assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == "0"
-    engine.dispose()
-
-
-def test_a_given_connection_is_used_and_keeps_its_settings(
-    empty_database_url: URL, alembic_ini: Path
-) -> None:
-    engine = create_engine(empty_database_url, poolclass=NullPool)
-    with engine.connect() as connection:
-        connection.exec_driver_sql("SET lock_timeout = '7s'")
-        connection.exec_driver_sql("CREATE TEMPORARY TABLE mine ()")
-        connection.commit()
-        command.upgrade(Config(alembic_ini, attributes={"connection": connection}), "head")
-        assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == "7s"
-        assert connection.exec_driver_sql("SELECT count(*) FROM mine").scalar() == 0
-    assert head_of(engine) == HEAD
-
-
-def test_a_connection_in_a_transaction_is_refused_with_the_cure(
-    empty_database_url: URL, alembic_ini: Path, connect: Connect
-) -> None:
-    engine = create_engine(empty_database_url, poolclass=NullPool)
-    with engine.connect() as connection, connection.begin() as transaction:
-        connection.exec_driver_sql("CREATE TABLE mine ()")
-        config = Config(alembic_ini, attributes={"connection": connection})
-        with pytest.raises(MigrationError, match="in a transaction"):
-            command.upgrade(config, "head")
-        transaction.rollback()
-    assert tables(connect(empty_database_url)) == set()
-
-
-def test_a_connection_in_autocommit_is_refused_with_the_cure(
-    empty_database_url: URL, alembic_ini: Path, connect: Connect
-) -> None:
-    engine = create_engine(empty_database_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        config = Config(alembic_ini, attributes={"connection": connection})
-        with pytest.raises(MigrationError, match="AUTOCOMMIT"):
-            command.upgrade(config, "head")
-    with pytest.raises(MigrationError, match="AUTOCOMMIT"):
-        command.upgrade(Config(alembic_ini, attributes={"connection": engine}), "head")
-    assert tables(connect(empty_database_url)) == set()
-
-
-def test_what_is_neither_an_engine_nor_a_connection_is_refused(
-    empty_database_url: URL, alembic_ini: Path, connect: Connect
-) -> None:
-    for given in (create_async_engine(empty_database_url), str(empty_database_url)):
-        config = Config(alembic_ini, attributes={"connection": given})
-        with pytest.raises(MigrationError, match=r"synchronous|given to Alembic"):
-            command.upgrade(config, "head")
-    assert tables(connect(empty_database_url)) == set()
-
-
-def test_a_given_connection_is_left_as_it_was(empty_database_url: URL, alembic_ini: Path) -> None:
-    engine = create_engine(empty_database_url, poolclass=NullPool)
-    with engine.connect() as connection:
-        config = Config(alembic_ini, attributes={"connection": connection})
-        for change in (command.upgrade, command.upgrade, command.downgrade):
-            change(config, "head" if change is command.upgrade else BEFORE)
-            assert not connection.in_transaction()
-            command.current(config)
-            assert not connection.in_transaction()
-
-
-def test_an_engine_of_binary_results_will_do(
-    empty_database_url: URL, alembic_ini: Path, connect: Connect, legacy_schema: str
-) -> None:
-    connect(empty_database_url).execute(legacy_schema.encode())
-    engine = pgmodern.create_engine(empty_database_url)
-    config = Config(alembic_ini, attributes={"connection": engine})
-    command.upgrade(config, "head")
-    command.downgrade(config, "base")
-    engine.dispose()
-
-
-def test_no_timeout_of_the_database_ends_a_migration(
-    empty_database_url: URL, connect: Connect, alembic: Alembic
-) -> None:
-    database = connect(empty_database_url)
-    name = sql.Identifier(empty_database_url.database or "")
-    settings = ["idle_session_timeout", "idle_in_transaction_session_timeout"]
-    settings += ["transaction_timeout"] if database.info.server_version >= 170_000 else []
-    for setting in settings:
-        alter = sql.SQL("ALTER DATABASE {} SET {} = '200ms'")
-        database.execute(alter.format(name, sql.Identifier(setting)))
-    ran = alembic("upgrade", "head", url=empty_database_url)
-    assert ran.returncode == 0, ran.stderr
-
-
 def test_with_nothing_named_the_embedded_server_is_used(alembic: Alembic) -> None:
     with tempfile.TemporaryDirectory(prefix="pgmodern-home-") as home:
         for arguments in (("upgrade", "head"), ("upgrade", "head"), ("current",), ("check",)):
@@ -567,36 +328,3 @@ def test_check_finds_what_is_missing(database_url: URL, connect: Connect, alembi
     ran = alembic("check", url=database_url)
     assert ran.returncode != 0
     assert "ix_tracks_title_trgm" in ran.stdout + ran.stderr
-
-
-@pytest.mark.parametrize(
-    ("holding", "isolation"),
-    [
-        ("LOCK TABLE archives IN ROW EXCLUSIVE MODE", psycopg.IsolationLevel.READ_COMMITTED),
-        ("SELECT * FROM archives", psycopg.IsolationLevel.REPEATABLE_READ),
-        ("SELECT * FROM artists", psycopg.IsolationLevel.READ_COMMITTED),
-    ],
-    ids=["in a transaction", "in an index build", "in a brief lock"],
-)
-def test_a_lost_connection_is_one_message(
-    empty_database_url: URL,
-    legacy_schema: str,
-    connect: Connect,
-    start_alembic: StartAlembic,
-    alembic: Alembic,
-    blocked: Blocked,
-    holding: str,
-    isolation: psycopg.IsolationLevel,
-) -> None:
-    database = connect(empty_database_url)
-    database.execute(legacy_schema.encode())
-    database.isolation_level = isolation
-    with database.transaction():
-        database.execute(holding.encode())
-        process = start_alembic("upgrade", "head", url=empty_database_url)
-        waiter = blocked(empty_database_url)
-        connect(empty_database_url).execute("SELECT pg_terminate_backend(%s, 5000)", [waiter])
-        stdout, stderr = process.communicate(timeout=60)
-    ran = subprocess.CompletedProcess("alembic", process.returncode, stdout, stderr)
-    assert_one_message(ran, "connection", "again")
-    assert alembic("upgrade", "head", url=empty_database_url).returncode == 0
