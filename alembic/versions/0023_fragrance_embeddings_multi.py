@@ -49,7 +49,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # What an upgrade makes again of `fragrances.embedding` is not worth keeping the table for.
+    # ACCESS EXCLUSIVE on both, as the foreign key goes too, and before any row is locked: who
+    # deletes a fragrance would wait for its embedding, and we for that transaction.
+    op.execute("LOCK TABLE fragrances, fragrance_embeddings_multi IN ACCESS EXCLUSIVE MODE")
+    # What was written while 0025 went down.
     op.execute(
         """
         DELETE FROM fragrance_embeddings_multi AS multi USING fragrances AS fragrance

@@ -31,4 +31,18 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Leave the embeddings: they go with their table."""
+    # What an upgrade makes again is not worth keeping the table for. The fragrance is locked first,
+    # as by who deletes or changes it.
+    op.backfill_online(
+        "fragrance_embeddings_multi",
+        table="fragrances",
+        key_type="uuid",
+        statement="""
+            WITH batch AS MATERIALIZED (
+                SELECT id, embedding FROM fragrances WHERE {range} ORDER BY id FOR SHARE
+            )
+            DELETE FROM fragrance_embeddings_multi AS multi USING batch
+            WHERE multi.fragrance_id = batch.id AND multi.version = 1
+              AND multi.embedding = l2_normalize(batch.embedding)::halfvec(2048)
+        """,
+    )
