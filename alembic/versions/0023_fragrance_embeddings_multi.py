@@ -51,7 +51,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     # ACCESS EXCLUSIVE on both, as the foreign key goes too, and before any row is locked: who
     # deletes a fragrance would wait for its embedding, and we for that transaction.
-    op.execute("LOCK TABLE fragrances, fragrance_embeddings_multi IN ACCESS EXCLUSIVE MODE")
+    op.execute("LOCK TABLE fragrances IN ACCESS EXCLUSIVE MODE")
+    op.execute("LOCK TABLE fragrance_embeddings_multi IN ACCESS EXCLUSIVE MODE NOWAIT")
     # What was written while 0025 went down.
     op.execute(
         """

@@ -274,6 +274,11 @@ def execute_briefly(
     patiently(connection, statements[0], attempt, policy)
 
 
+# Before a second table is locked in the same transaction. A session that came the other way round
+# waits for us: we give up well before its deadlock_timeout, so that it is not the one to fail.
+SECOND_LOCK = "SET LOCAL lock_timeout = '100ms'"
+
+
 def bounded(timeout: float) -> str:
     """Return the SET LOCAL that bounds each wait for a lock; at least 1 ms, as 0 is for ever."""
     return f"SET LOCAL lock_timeout = '{milliseconds(timeout)}'"

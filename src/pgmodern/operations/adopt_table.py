@@ -7,6 +7,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation, Operations
 
 from pgmodern.indexes.catalogue import quoted
+from pgmodern.locks import SECOND_LOCK
 from pgmodern.operations import created
 from pgmodern.operations.literal import execute, string
 from pgmodern.operations.rendering import call
@@ -36,7 +37,8 @@ class AdoptTable(MigrateOperation):
 class ReleaseTable(MigrateOperation):
     """Drop a table that `op.adopt_table` created, if it is empty; otherwise leave it alone.
 
-    Takes ACCESS EXCLUSIVE on a table that was created, so that no row can come in meanwhile.
+    Takes ACCESS EXCLUSIVE on a table that was created, so that no row can come in meanwhile, and
+    on those that its foreign keys point at.
     """
 
     def __init__(self, name: str, released: AdoptTable | None = None) -> None:
@@ -78,14 +80,19 @@ def _release(operations: Operations, operation: ReleaseTable) -> None:
         operations,
         "table",
         operation.name,
-        f"""BEGIN
+        f"""DECLARE
+            waits text := current_setting('lock_timeout');
+        BEGIN
             IF to_regclass({string(table)}) IS NOT NULL THEN
                 LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE;
                 IF EXISTS (SELECT FROM {table}) THEN
                     RAISE NOTICE 'kept table %: it holds rows', {string(operation.name)};
                     kept := true;
                 ELSE
+                    -- and the tables that its foreign keys point at
+                    {SECOND_LOCK};
                     DROP TABLE {table};
+                    PERFORM set_config('lock_timeout', waits, true);
                 END IF;
             END IF;
         EXCEPTION WHEN dependent_objects_still_exist THEN

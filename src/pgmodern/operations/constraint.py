@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import quoted, require_temporary
-from pgmodern.locks import bounded, driver, execute_briefly, patiently, transaction
+from pgmodern.locks import SECOND_LOCK, bounded, driver, execute_briefly, patiently, transaction
 from pgmodern.operations.literal import run_or_write, string
 from pgmodern.operations.rendering import call
 
@@ -27,7 +27,8 @@ class Constraint:
 
     `declared` is an SQL expression: the definition as the server deparses it. What it reads is
     made by `preparation`, and goes with the transaction. `violating` is the condition on the rows
-    that violate the constraint, `values` are the columns that show why.
+    that violate the constraint, `values` are the columns that show why. One that `locks_two`
+    tables is a foreign key.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Constraint:
     violating: str
     values: tuple[str, ...] = ()
     preparation: str = ""
+    locks_two: bool = False
 
     @property
     def clause(self) -> str:
@@ -46,6 +48,13 @@ class Constraint:
     def addition(self) -> str:
         """The clause that adds it for rows that are written from then on, without a scan."""
         return f"{self.clause} NOT VALID"
+
+    def adding(self, table: str, clause: str) -> tuple[str, ...]:
+        """Return the statements that add it to a table by a clause of ALTER TABLE."""
+        alter = f"ALTER TABLE {table} {clause}"
+        if not self.locks_two:
+            return (alter,)  # ACCESS EXCLUSIVE
+        return (f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE", SECOND_LOCK, alter)
 
     @property
     def validation(self) -> str:
@@ -119,7 +128,7 @@ def add(connection: Connection, table: str, constraint: Constraint) -> None:
     )
     row = driver(connection).execute(query.encode()).fetchone()
     if row is None:
-        execute_briefly(connection, f"ALTER TABLE {table} {constraint.addition}")
+        execute_briefly(connection, *constraint.adding(table, constraint.addition))
     elif row[0] != (wanted := _declared(connection, table, constraint)):
         raise MigrationError(
             f"The constraint {constraint.name} of {table} is {row[0]}, not {wanted}.",
@@ -202,6 +211,10 @@ def script(tables: str, constraint: Constraint) -> str:
     It commits after each statement that locks a table.
     """
     name = string(constraint.name)
+    adding = "\n            ".join(
+        f"EXECUTE format({string(each)}, target);"
+        for each in constraint.adding("%1$s", constraint.addition.replace("%", "%%"))
+    )
     return f"""DO $constraint$
 DECLARE
     target regclass;
@@ -212,7 +225,7 @@ BEGIN
         there := (SELECT {_DEFINITION} FROM pg_catalog.pg_constraint
                   WHERE conrelid = target AND conname = {name}::name);
         IF there IS NULL THEN
-            EXECUTE 'ALTER TABLE ' || target || {string(" " + constraint.addition)};
+            {adding}
         ELSE
             {constraint.preparation}
             wanted := {constraint.declared};
@@ -235,7 +248,9 @@ def _drop(operations: Operations, operation: DropConstraintOnline) -> None:
         tables = driver(connection).execute(operation.tables().encode()).fetchall()
         if tables:
             # ACCESS EXCLUSIVE
-            execute_briefly(connection, *(f"ALTER TABLE {table} {clause}" for (table,) in tables))
+            lock = f"LOCK TABLE {tables[0][0]} IN ACCESS EXCLUSIVE MODE"
+            altering = (f"ALTER TABLE {table} {clause}" for (table,) in tables)
+            execute_briefly(connection, lock, SECOND_LOCK, *altering)
 
     run_or_write(operations, run, [_drop_script(operation.tables(), clause)])
 
@@ -246,6 +261,8 @@ DECLARE
     target regclass;
 BEGIN
     FOR target IN {tables} LOOP
+        EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', target);
+        {SECOND_LOCK};
         EXECUTE 'ALTER TABLE ' || target || {string(" " + clause)};
     END LOOP;
 END

@@ -62,6 +62,7 @@ class ForeignKey:
             f"{string(self._options())}",
             violating=self._violating(),
             values=tuple(map(quoted, self.local_cols)),
+            locks_two=True,
         )
 
     def _options(self) -> str:
@@ -191,25 +192,25 @@ def _add(operations: Operations, operation: AddForeignKeyOnline) -> None:
     source, constraint = operation.key.source, operation.key.constraint()
     tables, exists = _tables(source, constraint.name), _exists(source, constraint.name)
     # Partitions that have it, valid, are not scanned again.
-    whole = f"ALTER TABLE {source} {constraint.clause}"
+    whole = constraint.adding(source, constraint.clause)
     run_or_write(
         operations,
         lambda connection: _run(connection, constraint, tables, exists, whole),
         [
             script(tables, constraint),
-            f"DO $whole$ BEGIN IF NOT {exists} THEN {whole}; END IF; END $whole$",
+            f"DO $whole$ BEGIN IF NOT {exists} THEN {'; '.join(whole)}; END IF; END $whole$",
         ],
     )
 
 
 def _run(
-    connection: Connection, constraint: Constraint, tables: str, exists: str, whole: str
+    connection: Connection, constraint: Constraint, tables: str, exists: str, whole: Sequence[str]
 ) -> None:
     for (table,) in driver(connection).execute(tables.encode()).fetchall():
         add(connection, str(table), constraint)
     if driver(connection).execute(f"SELECT {exists}".encode()).fetchone() != (True,):
         # SHARE ROW EXCLUSIVE on the source and all its partitions, ACCESS EXCLUSIVE on the referent
-        execute_briefly(connection, whole)
+        execute_briefly(connection, *whole)
 
 
 def _render(context: AutogenContext, operation: AddForeignKeyOnline) -> str:

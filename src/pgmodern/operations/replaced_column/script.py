@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pgmodern import backfill
-from pgmodern.locks import LockPolicy, bounded, milliseconds
+from pgmodern.locks import SECOND_LOCK, LockPolicy, bounded, milliseconds
 from pgmodern.operations.literal import string
 from pgmodern.operations.replaced_column import STALE, UNCONVERTED, ColumnChange
 
@@ -33,10 +33,8 @@ $pgmodern$""",
 def swap(change: ColumnChange) -> tuple[str, ...]:
     """Return the statements of the swap; under one lock: see that all is ready, then rename."""
     lock, names = locked(change, "swap")
-    # A foreign key's other table is locked second. A session that came the other way round waits
-    # for us: we give up well before its deadlock_timeout, so that it is not the one to fail.
-    soon = "SET LOCAL lock_timeout = '100ms'"
-    return (lock, soon, "SET LOCAL enable_seqscan = off", _check_ready(change), names)
+    # A foreign key's other table is locked second.
+    return (lock, SECOND_LOCK, "SET LOCAL enable_seqscan = off", _check_ready(change), names)
 
 
 def _check_ready(change: ColumnChange) -> str:
