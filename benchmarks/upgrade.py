@@ -6,9 +6,9 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import islice
 
@@ -130,49 +130,65 @@ def wrong(engine: Engine, applications: Sequence[Application]) -> int:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a change of a live database took, what the applications did, and what they then had."""
+
+    seconds: float
+    work: list[Latencies]
+    sums: Sums
+
+    @property
+    def slowest(self) -> float:
+        """The milliseconds of the slowest statement."""
+        return max(each.longest for each in self.work)
+
+
 def prove(
     admin: Engine, dataset: Dataset, name: str, applications: Sequence[Application]
 ) -> list[Figure]:
     """Take a new database of these applications to head and back, under their work."""
-    engine = new_database(admin, f"upgrade_{name}".replace(" ", "_"))
+    engine, live = new_database(admin, f"upgrade_{name}".replace(" ", "_")), tables(applications)
     for application in applications:
         application.create(engine, dataset)
-    live = tables(applications)
     settle(engine, *live)
-    of = columns(engine, list(live))
-    schema, before = dump(engine.url), sums(engine, of, live)
-    with working(engine, applications) as idle:
-        time.sleep(IDLE_SECONDS)
-    with working(engine, applications) as rising:
-        up = migrate(engine.url, **BUILD_MEMORY)
-    lacking, after = wrong(engine, applications), sums(engine, of, live)
-    with working(engine, applications) as falling:
-        down = migrate(engine.url, "base")
-    left = lost(engine, live, written([*idle, *rising, *falling]))
+    of, schema = columns(engine, list(live)), dump(engine.url)
+
+    def stage(change: Callable[[], float]) -> Stage:
+        with working(engine, applications) as work:
+            seconds = change()
+        return Stage(seconds, work, sums(engine, of, live))
+
+    before = sums(engine, of, live)
+    idle = stage(rest)
+    rising = stage(lambda: migrate(engine.url, **BUILD_MEMORY))
+    lacking = wrong(engine, applications)
+    falling = stage(lambda: migrate(engine.url, "base"))
+    work = [*idle.work, *rising.work, *falling.work]
+    missing = lost(engine, live, written(work))
     engine.dispose()
-    usual = max(each.longest for each in idle)
-    stalls = [max(each.longest for each in side) for side in (rising, falling)]
-    done = sum(len(each.milliseconds) for each in (*idle, *rising, *falling))
-    differing = differences(before, after) + differences(before, sums(engine, of, live))
-    figures = [
-        Figure("rows", sum(number for table, (number, _) in before.items() if table in live), ""),
-        Figure("upgrade head", up, "s"),
-        Figure("downgrade base", down, "s"),
-        Figure("slowest statement during the upgrade", stalls[0], "ms", usual),
-        Figure("slowest statement during the downgrade", stalls[1], "ms", usual),
-        Figure("statements of the workload, all without an error", done, ""),
-        Figure("rows of the workload lost", left, "", at_most=0),
-        Figure("rows without what was to be added", lacking, "", at_most=0),
-        Figure("tables whose checksum differs at head or at base", differing, "", at_most=0),
-        Figure(
-            "lines of the schema that differ at base",
-            changed(schema, dump(engine.url, WITHOUT_VERSION)),
-            "",
-            at_most=0,
-        ),
-    ]
+    odd = changed(schema, dump(engine.url, WITHOUT_VERSION))
     drop_database(admin, engine)
+    figures = [
+        Figure("rows", sum(before[table][0] for table in live), ""),
+        Figure("upgrade head", rising.seconds, "s"),
+        Figure("downgrade base", falling.seconds, "s"),
+        Figure("slowest statement during the upgrade", rising.slowest, "ms", idle.slowest),
+        Figure("slowest statement during the downgrade", falling.slowest, "ms", idle.slowest),
+        Figure("statements, all without an error", sum(len(w.milliseconds) for w in work), ""),
+        Figure("rows of the workload lost", missing, "", at_most=0),
+        Figure("rows without what was to be added", lacking, "", at_most=0),
+        Figure("tables changed at head", differences(before, rising.sums), "", at_most=0),
+        Figure("tables changed at base", differences(before, falling.sums), "", at_most=0),
+        Figure("lines of the schema that differ at base", odd, "", at_most=0),
+    ]
     return [replace(figure, what=f"{name}: {figure.what}") for figure in figures]
+
+
+def rest() -> float:
+    """Change nothing for a while."""
+    time.sleep(IDLE_SECONDS)
+    return IDLE_SECONDS
 
 
 def new_database(admin: Engine, name: str) -> Engine:

@@ -12,7 +12,7 @@ import pgmodern
 PACKAGE = Path(pgmodern.__file__).parent
 FILES = [
     *sorted((PACKAGE / "repositories").glob("*.py")),
-    *sorted((PACKAGE / "reference").glob("*/repository.py")),
+    *sorted((PACKAGE / "reference").glob("*/*.py")),
 ]
 # How each kind of session comes to psycopg's connection.
 DRIVERS = {

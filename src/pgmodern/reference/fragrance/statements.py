@@ -190,12 +190,20 @@ def without_embedding(limit: int) -> Statement:
 
 
 def switch() -> Update:
-    """Make a version the current one, unless it is not there or being removed."""
-    version, there = FragranceEmbeddingVersion, FragranceEmbeddingVersion.__table__.alias("there")
-    usable = exists().where(there.c.version == _VERSION, ~there.c.is_retired)
+    """Make a version the current one, unless it is not there or being removed.
+
+    Who switches at the same time waits, and decides by what the other has left: the versions are
+    locked in their order, and read as they are then.
+    """
+    version = FragranceEmbeddingVersion
+    columns = version.version, version.is_current, version.is_retired
+    every = select(*columns).order_by(version.version).with_for_update().cte("every")
+    wanted = every.alias("wanted")
+    usable = exists().where(wanted.c.version == _VERSION, ~wanted.c.is_retired)
     return (
         update(version)
-        .where(or_(version.is_current, version.version == _VERSION), usable)
+        .where(version.version == every.c.version, usable)
+        .where(or_(every.c.is_current, every.c.version == _VERSION))
         .values(is_current=version.version == _VERSION)
     )
 
