@@ -27,6 +27,8 @@ from tests.pg_dump import binaries
 
 ROOT = Path(__file__).parents[1]
 ALEMBIC_INI, DOCKERFILE = ROOT / "alembic.ini", ROOT / "Dockerfile.postgres"
+# For a migration that builds graphs: one that does not fit takes many times as long.
+BUILD_MEMORY = {"options": "-c maintenance_work_mem=1GB"}
 
 
 def start() -> Engine:
@@ -44,10 +46,8 @@ def start() -> Engine:
 
 def _set_up(url: URL, data: Path) -> None:
     settings = re.findall(r"^ +\"(\w+) = '?([^'\"]+)", DOCKERFILE.read_text(), re.MULTILINE)
-    admin = sa_create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        for name, value in settings:
-            connection.exec_driver_sql(f"ALTER SYSTEM SET {name} = {string(value)}")
+    setting = (f"ALTER SYSTEM SET {name} = {string(value)}" for name, value in settings)
+    administer(sa_create_engine(url, poolclass=NullPool), *setting)
     restart: list[str | Path] = [binaries() / "pg_ctl", "restart", "-w", "-s", "-D", data]
     subprocess.run(
         [*restart, "-l", data / "log"], check=True, user=data.owner(), group=data.group()
@@ -104,15 +104,19 @@ def copy(engine: Engine, table: str, columns: Sequence[str], rows: Iterable[Sequ
             stream.write_row(row)
 
 
+def administer(engine: Engine, *statements: str) -> None:
+    """Execute statements that no transaction may hold."""
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
 def settle(engine: Engine, *tables: str) -> None:
     """Leave nothing of a load to be done during the measurement.
 
     VACUUM also empties the pending lists of GIN indexes.
     """
-    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-        for table in tables:
-            connection.execute(text(f"VACUUM (ANALYZE) {quoted(table)}"))
-        connection.execute(text("CHECKPOINT"))
+    administer(engine, *(f"VACUUM (ANALYZE) {quoted(table)}" for table in tables), "CHECKPOINT")
 
 
 def megabytes(engine: Engine, relation: str) -> float:

@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import URL, Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
+from benchmarks.database import administer
 from benchmarks.dataset import Dataset
 from benchmarks.report import Figure, Report
 
@@ -105,7 +106,7 @@ def write(folder: Path, env: str) -> None:
 
 def make_legacy(engine: Engine) -> None:
     """Make the database that every round begins with."""
-    _administer(engine, f"CREATE DATABASE {TEMPLATE}")
+    administer(engine, f"CREATE DATABASE {TEMPLATE}")
     with _engine(engine.url.set(database=TEMPLATE)).begin() as connection:
         connection.execute(
             text("CREATE TABLE songs (id bigint PRIMARY KEY, title text, visits int DEFAULT 0)")
@@ -122,18 +123,13 @@ def _engine(url: URL) -> Engine:
     return create_engine(url, poolclass=NullPool)
 
 
-def _administer(engine: Engine, statement: str) -> None:
-    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-        connection.execute(text(statement))
-
-
 @contextmanager
 def legacy(engine: Engine) -> Iterator[URL]:
     """Yield a new copy of it."""
     name = f"runners_{uuid.uuid4().hex}"
-    _administer(engine, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    administer(engine, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     yield engine.url.set(database=name)
-    _administer(engine, f"DROP DATABASE {name} WITH (FORCE)")
+    administer(engine, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def race(engine: Engine, folder: Path) -> Round:

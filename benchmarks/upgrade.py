@@ -15,7 +15,7 @@ from itertools import islice
 from sqlalchemy import Engine, text
 
 from benchmarks.applications import APPLICATIONS, ROWS, Application
-from benchmarks.database import migrate, settle
+from benchmarks.database import BUILD_MEMORY, administer, migrate, settle
 from benchmarks.dataset import Dataset
 from benchmarks.load import Latencies, load
 from benchmarks.report import Figure, Report
@@ -25,8 +25,6 @@ from tests.legacy.music import modern_document
 from tests.pg_dump import dump
 
 IDLE_SECONDS = 10.0
-# A graph must fit, or its build takes many times as long.
-BUILD_MEMORY = {"options": "-c maintenance_work_mem=1GB"}
 WITHOUT_VERSION = "--exclude-table=*.alembic_version"
 WRITES = re.compile(r"(INSERT INTO|DELETE FROM) (\w+)")
 
@@ -193,16 +191,14 @@ def rest() -> float:
 
 def new_database(admin: Engine, name: str) -> Engine:
     """Create a database and return an engine on it."""
-    with admin.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {quoted(name)}"))
+    administer(admin, f"CREATE DATABASE {quoted(name)}")
     return create_engine(admin.url.set(database=name))
 
 
 def drop_database(admin: Engine, engine: Engine) -> None:
     """Drop what was created, so that the next has the disk to itself."""
     engine.dispose()
-    with admin.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-        connection.execute(text(f"DROP DATABASE {quoted(str(engine.url.database))}"))
+    administer(admin, f"DROP DATABASE {quoted(str(engine.url.database))}")
 
 
 def differences(before: Sums, after: Sums) -> int:

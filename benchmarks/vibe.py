@@ -15,7 +15,7 @@ from psycopg.pq import Format
 from sqlalchemy import URL, Engine, text
 from sqlalchemy.orm import Session
 
-from benchmarks.database import copy, megabytes, migrate, settle
+from benchmarks.database import BUILD_MEMORY, administer, copy, megabytes, migrate, settle
 from benchmarks.dataset import Dataset
 from benchmarks.latency import Timed, timed
 from benchmarks.load import PROCESSES
@@ -29,8 +29,6 @@ SEED, K = 11, 10
 SAMPLES, QUERIES, BASELINE_QUERIES = 100_000, 200, 2
 # The revisions before and after the change of type, and after the build of the indexes.
 LEGACY, CHANGED, INDEXED = "0017", "0018", "0019"
-# The graph must fit, or the build goes to disk and takes many times as long.
-BUILD_MEMORY = {"options": "-c maintenance_work_mem=1GB"}
 GENRES = 100
 FILTERS: dict[str, dict[str, Any]] = {
     "bpm 80 to 100 (17 % pass)": {"bpm_min": 80, "bpm_max": 100},
@@ -221,8 +219,7 @@ def ask(engine: Engine, dataset: Dataset) -> Report:
     order = np.random.default_rng(SEED).permutation(len(vectors))[: SAMPLES + QUERIES]
     every = turned(vectors[order])
     loaded, asked = every[:SAMPLES], every[SAMPLES:]
-    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-        connection.execute(text("CREATE DATABASE vibe"))
+    administer(engine, "CREATE DATABASE vibe")
     url = engine.url.set(database="vibe")
     migrate(url, LEGACY, **BUILD_MEMORY)
     vibe = create_engine(url)

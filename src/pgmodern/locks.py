@@ -274,11 +274,6 @@ def execute_briefly(
     patiently(connection, statements[0], attempt, policy)
 
 
-# Before a second table is locked in the same transaction. A session that came the other way round
-# waits for us: we give up well before its deadlock_timeout, so that it is not the one to fail.
-SECOND_LOCK = "SET LOCAL lock_timeout = '100ms'"
-
-
 def bounded(timeout: float) -> str:
     """Return the SET LOCAL that bounds each wait for a lock; at least 1 ms, as 0 is for ever."""
     return f"SET LOCAL lock_timeout = '{milliseconds(timeout)}'"
@@ -287,6 +282,11 @@ def bounded(timeout: float) -> str:
 def milliseconds(seconds: float) -> str:
     """Return a setting's value in milliseconds, at least one."""
     return f"{max(1, round(seconds * 1000))}ms"
+
+
+# Before a second table is locked in the same transaction. A session that came the other way round
+# waits for us: we give up well before its deadlock_timeout, so that it is not the one to fail.
+SECOND_LOCK = bounded(0.1)
 
 
 @contextmanager

@@ -53,9 +53,11 @@ class Path:
 
 _RELATED = ("fragrance_id", "related_id", "kind", "weight", "confidence")
 _RELATIONSHIP_VALUES = attrgetter(*_RELATED)
-
-
 _REACH = Reach()
+
+
+def _of_kind(kind: str | None) -> dict[str, Any]:
+    return {} if kind is None else {"kind": storable(kind)}
 
 
 def _ends(
@@ -65,7 +67,7 @@ def _ends(
         raise ValueError(f"a threshold is from 0 to 1: {threshold}")
     given = {"pgmodern_start": fragrance_id, "pgmodern_threshold": threshold}
     given |= {} if to is None else {"pgmodern_end": to}
-    return given | ({} if kind is None else {"kind": storable(kind)})
+    return given | _of_kind(kind)
 
 
 class FragranceRelationshipRepository(BulkRepository):
@@ -82,7 +84,7 @@ class FragranceRelationshipRepository(BulkRepository):
         self, fragrance_id: uuid.UUID, limit: int = 10, kind: str | None = None
     ) -> list[Neighbour]:
         """Return what belongs to a fragrance, of a kind if given, the strongest first."""
-        given = {"fragrance_id": fragrance_id} | ({} if kind is None else {"kind": storable(kind)})
+        given = {"fragrance_id": fragrance_id} | _of_kind(kind)
         found = self.session.execute(statements.neighbours(limit, kind is not None), given)
         return [Neighbour(*each) for each in found]
 
@@ -120,7 +122,7 @@ class AsyncFragranceRelationshipRepository(AsyncBulkRepository):
         self, fragrance_id: uuid.UUID, limit: int = 10, kind: str | None = None
     ) -> list[Neighbour]:
         """Return what belongs to a fragrance, of a kind if given, the strongest first."""
-        given = {"fragrance_id": fragrance_id} | ({} if kind is None else {"kind": storable(kind)})
+        given = {"fragrance_id": fragrance_id} | _of_kind(kind)
         found = await self.session.execute(statements.neighbours(limit, kind is not None), given)
         return [Neighbour(*each) for each in found]
 
