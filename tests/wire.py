@@ -1,4 +1,4 @@
-"""A wire between client and server that can go silent without being cut."""
+"""A wire between client and server that counts, slows down, and can go silent without being cut."""
 
 import select
 import socket
@@ -20,7 +20,8 @@ class Wire:
     """Relays sessions to a server; `url` leads through it.
 
     When it is `silent` nothing passes, in either direction, and nothing is closed; when it is
-    `mute` new sessions begin, and no query of theirs arrives.
+    `mute` new sessions begin, and no query of theirs arrives. It counts `round_trips`: how often
+    a client spoke and then had an answer, which comes `delay_seconds` late.
     """
 
     def __init__(self, url: URL) -> None:
@@ -29,6 +30,7 @@ class Wire:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = through(url, self._listener.getsockname()[1])
         self.silent = self.mute = False
+        self.round_trips, self.delay_seconds = 0, 0.0
         self._over = threading.Event()
         self._relays: list[threading.Thread] = []
 
@@ -46,6 +48,7 @@ class Wire:
         server = socket.socket(socket.AF_UNIX if is_folder else socket.AF_INET)
         server.connect(f"{host}/.s.PGSQL.{port}" if is_folder else (host, port))
         with client, server, suppress(ConnectionError):
+            asked = False
             while not self._over.is_set():
                 for each in select.select([client, server], [], [], _PAUSE_SECONDS)[0]:
                     if self.silent:
@@ -53,6 +56,10 @@ class Wire:
                         continue
                     if not (data := each.recv(65_536)):
                         return
+                    if asked and each is server:
+                        self.round_trips += 1
+                        time.sleep(self.delay_seconds)
+                    asked = each is client
                     if not (self.mute and each is client and data[:1] in _QUERIES):
                         (server if each is client else client).sendall(data)
 
