@@ -12,6 +12,7 @@ import pgmodern
 PUBLIC = {
     "pgmodern": [
         "AsyncCached",
+        "Bit",
         "Cached",
         "DatabaseUnavailable",
         "DocumentError",

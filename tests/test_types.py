@@ -17,6 +17,7 @@ from sqlalchemy import (
     Column,
     Connection,
     Engine,
+    Float,
     Identity,
     func,
     insert,
@@ -36,7 +37,7 @@ from sqlalchemy.pool import NullPool
 from pgmodern.engine import create_async_engine, create_engine
 from pgmodern.errors import VectorError
 from pgmodern.pytest_plugin import _database
-from pgmodern.types import HalfVector, Vector
+from pgmodern.types import Bit, HalfVector, Vector
 
 
 class Base(DeclarativeBase):
@@ -337,3 +338,84 @@ def test_a_wrong_vector_is_not_written_into_a_statement(kind: Vector | HalfVecto
     with pytest.raises(CompileError) as raised:
         statement.compile(engine, compile_kwargs={"literal_binds": True})
     assert isinstance(raised.value.__cause__, VectorError)
+
+
+# --- bits
+
+
+class Flags(Base):
+    """Bits, of a number that is no multiple of eight."""
+
+    __tablename__ = "flags"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    bits: Mapped[Any | None] = mapped_column(Bit(11))
+
+
+FLAGS = Base.metadata.tables["flags"]
+BITS = np.array([1, 0, 0, 1, 1, 0, 1, 0, 0, 1, 1], bool)
+
+
+@pytest.mark.parametrize("value", [BITS, BITS.tolist(), tuple(BITS.tolist()), None], ids=repr)
+def test_bits_come_back_as_booleans(value: Any, connection: Connection) -> None:
+    stored = insert(FLAGS).values(bits=value).returning(FLAGS.c.bits)
+    found = connection.execute(stored).scalar_one()
+    if value is None:
+        assert found is None
+    else:
+        assert (found.dtype, found.tolist()) == (np.bool_, BITS.tolist())
+
+
+@_property
+@given(bits=st.lists(st.booleans(), min_size=1, max_size=200))
+def test_every_number_of_bits_comes_back(connection: Connection, bits: list[bool]) -> None:
+    found = connection.execute(select(literal(bits, Bit(len(bits))))).scalar_one()
+    assert found.tolist() == bits
+
+
+@pytest.mark.parametrize(
+    "value",
+    [BITS[:10], np.append(BITS, True), [1, 0] * 5 + [1], "10011010011", b"\x9a\x60", [BITS], 7.0],
+    ids=lambda each: repr(each)[:20],
+)
+def test_wrong_bits_are_refused_before_anything_is_sent(
+    value: object, connection: Connection
+) -> None:
+    with pytest.raises(VectorError):
+        connection.execute(insert(FLAGS).values(bits=value))
+    assert connection.execute(select(func.count()).select_from(FLAGS)).scalar_one() == 0
+
+
+def test_bits_with_pgvector_registered_and_written_into_a_statement(
+    connection: Connection,
+) -> None:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    register_vector(driver)
+    statement = insert(FLAGS).values(bits=BITS)
+    written = statement.compile(connection, compile_kwargs={"literal_binds": True})
+    connection.exec_driver_sql(str(written))
+    assert connection.execute(select(FLAGS.c.bits)).scalar_one().tolist() == BITS.tolist()
+
+
+def test_mapped_bits_are_written_when_they_changed(connection: Connection) -> None:
+    place = text("SELECT ctid::text FROM flags")
+    with Session(connection) as session:
+        flags = Flags(bits=BITS)
+        session.add(flags)
+        session.flush()
+        before = session.scalar(place)
+        flags.bits = BITS.copy()
+        session.flush()
+        assert session.scalar(place) == before
+        flags.bits = ~BITS
+        session.flush()
+        assert session.execute(select(FLAGS.c.bits)).scalar_one().tolist() == (~BITS).tolist()
+
+
+def test_bits_that_differ_least_are_the_nearest(connection: Connection) -> None:
+    near, far = BITS.copy(), ~BITS
+    near[0] = False
+    connection.execute(insert(FLAGS), [{"bits": far}, {"bits": near}])
+    differing = FLAGS.c.bits.op("<~>", return_type=Float())(literal(BITS, Bit(11)))
+    assert connection.execute(select(differing).order_by(differing)).scalars().all() == [1, 11]

@@ -25,12 +25,13 @@ from pgmodern.indexes import (
 from pgmodern.locks import LockPolicy
 from pgmodern.notifications import Listener
 from pgmodern.throttle import Throttle
-from pgmodern.types import HalfVector, Vector
+from pgmodern.types import Bit, HalfVector, Vector
 
 __version__ = version("pgmodern")
 
 __all__ = [
     "AsyncCached",
+    "Bit",
     "Cached",
     "DatabaseUnavailable",
     "DocumentError",

@@ -12,11 +12,14 @@ import numpy as np
 import pgvector
 import psycopg
 from numpy.typing import ArrayLike, NDArray
+from pgvector.psycopg.bit import BitBinaryDumper
 from pgvector.psycopg.halfvec import HalfVectorBinaryDumper
 from pgvector.psycopg.vector import VectorBinaryDumper
 from pgvector.sqlalchemy import HALFVEC, VECTOR
 from sqlalchemy import Dialect
+from sqlalchemy.dialects.postgresql import BIT
 from sqlalchemy.dialects.postgresql.base import ischema_names
+from sqlalchemy.types import TypeEngine
 
 from pgmodern.errors import VectorError
 
@@ -123,8 +126,61 @@ class HalfVector(_Checked, HALFVEC):
     scalar = "float16"
 
 
+class Bit(TypeEngine[NDArray[np.bool_]]):
+    """`bit(length)`: booleans, up to 64,000 of them under an HNSW index; numpy in Python."""
+
+    __visit_name__ = "BIT"
+    operator_classes = BIT.operator_classes
+    cache_ok = True
+    render_bind_cast = True
+    varying = False
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+    def check(self, value: ArrayLike) -> NDArray[np.bool_]:
+        """Return the value as booleans; raises VectorError when this column cannot hold it."""
+        given = _array(value)
+        if given is None or given.dtype != np.bool_ or given.ndim != 1:
+            raise VectorError("The bits are not a sequence of booleans.", "Pass booleans.")
+        if given.size != self.length:
+            raise VectorError(
+                f"There are {given.size:,} bits, the column takes {self.length:,}.",
+                "PostgreSQL would cut them off, or fill them up with zeros.",
+            )
+        return given
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:  # noqa: ARG002
+        """Check a parameter and have it sent in binary."""
+        return lambda value: None if value is None else pgvector.Bit(self.check(value))
+
+    def literal_processor(self, dialect: Dialect) -> Callable[[Any], str]:  # noqa: ARG002
+        """Check a value that is written into a statement."""
+        return lambda value: f"B'{pgvector.Bit(self.check(value)).to_text()}'"
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
+        """Decode a result, whichever format it came in."""
+        return _bits
+
+    def compare_values(self, x: Any, y: Any) -> bool:
+        """Tell the unit of work whether the bits have changed."""
+        return np.array_equal(x, y)
+
+
+def _bits(value: Any) -> NDArray[np.bool_] | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = pgvector.Bit(value)
+    elif not isinstance(value, pgvector.Bit):  # it is when pgvector's own loaders are registered
+        value = pgvector.Bit.from_binary(value)
+    bits: NDArray[np.bool_] = value.to_numpy()
+    return bits
+
+
 def register() -> None:
     """Let psycopg send pgvector's values in binary, and reflection see our types."""
+    psycopg.adapters.register_dumper(pgvector.Bit, BitBinaryDumper)
     psycopg.adapters.register_dumper(pgvector.Vector, VectorBinaryDumper)
     psycopg.adapters.register_dumper(pgvector.HalfVector, HalfVectorBinaryDumper)
     ischema_names["vector"] = Vector
