@@ -14,6 +14,7 @@ a session, into a template; each test gets a clone of it. In `pytest.ini`:
 """
 
 import atexit
+import json
 import shutil
 import tempfile
 import uuid
@@ -26,7 +27,7 @@ from typing import Any
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, Engine, text
+from sqlalchemy import URL, Engine, Index, text
 from sqlalchemy import create_engine as sa_create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
@@ -36,6 +37,7 @@ from pgmodern import embedded
 from pgmodern.engine import create_async_engine, create_engine
 from pgmodern.errors import SettingsError
 from pgmodern.indexes.catalogue import quoted
+from pgmodern.queries.explain import indexes_used, plans
 from pgmodern.settings import parse_url
 
 DEFAULT_IMAGE = "pgvector/pgvector:pg17"
@@ -252,6 +254,53 @@ async def _async_engine(database_url: URL) -> AsyncIterator[AsyncEngine]:
 async def _async_session(async_engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
     async with AsyncSession(async_engine) as session:
         yield session
+
+
+_IN_WHOLE = text("""
+    SELECT coalesce(whole.relname, part.relname) FROM pg_class AS part
+    LEFT JOIN pg_inherits ON inhrelid = part.oid
+    LEFT JOIN pg_class AS whole ON whole.oid = inhparent
+    WHERE part.relkind IN ('i', 'I') AND part.relname = ANY (:names)
+""")
+
+
+def _assert_uses_index(
+    session: Session,
+    read: Callable[[], object],
+    *indexes: Index | str,
+    enable_seqscan: bool = True,
+) -> None:
+    named = {str(index.name) if isinstance(index, Index) else index for index in indexes}
+    if not enable_seqscan:
+        session.execute(text("SET LOCAL enable_seqscan = off"))
+    sent = plans(session, read)
+    if not enable_seqscan:
+        session.execute(text("SET LOCAL enable_seqscan = on"))
+    for kind in ("custom", "generic"):
+        each = [(plan.statement, getattr(plan, kind)) for plan in sent]
+        used = [name for _, plan in each for name in indexes_used(plan)]
+        found = set(session.scalars(_IN_WHOLE, {"names": used}))
+        if not named <= found:
+            shown = "\n\n".join(f"{sql}\n{json.dumps(plan, indent=1)}" for sql, plan in each)
+            raise AssertionError(
+                f"{', '.join(sorted(named - found))} is not in the {kind} plan, which uses "
+                f"{', '.join(sorted(found)) or 'no index'}:\n{shown}"
+            )
+
+
+@pytest.fixture(scope="session")
+def assert_uses_index() -> Callable[..., None]:
+    """Fail unless what a read sends is served by indexes, whether its values are known or not.
+
+        def test_search(session, assert_uses_index):
+            products = ProductRepository(session)
+            assert_uses_index(session, lambda: products.fuzzy("hedphones"), Product.name_trgm)
+
+    PostgreSQL is asked for both plans of each statement (EXPLAIN, with the values and with
+    GENERIC_PLAN). It chooses by size: where a test has but a few rows, `enable_seqscan=False` asks
+    whether the index can serve the read at all. From asynchronous code: `session.run_sync`.
+    """
+    return _assert_uses_index
 
 
 async_engine = _asynchronous(_async_engine)

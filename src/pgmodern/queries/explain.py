@@ -1,10 +1,14 @@
 """Which indexes a statement uses, in PostgreSQL's own words."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ClauseElement, Executable
+import psycopg
+from sqlalchemy import ClauseElement, Executable, event
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
 
 
@@ -40,3 +44,55 @@ def _index_names(node: Any) -> Iterator[str]:
     if isinstance(node, list):
         for child in node:
             yield from _index_names(child)
+
+
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """What the planner makes of a statement: knowing the values, and for any values."""
+
+    statement: str
+    custom: Any
+    generic: Any
+
+
+def plans(session: Session, read: Callable[[], object]) -> list[Plans]:
+    """Run what reads, and return the plans of each statement that it sent.
+
+    Under `plan_cache_mode = auto` a statement that is prepared has the custom plan for its first
+    five runs and the generic one from then on, unless that looks dearer (manual: PREPARE, Notes).
+    """
+    sent: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        sent.append((statement, values))
+
+    connection = session.connection()
+    event.listen(connection, "before_cursor_execute", note)
+    try:
+        read()
+    finally:
+        event.remove(connection, "before_cursor_execute", note)
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    # Not a cursor of the connection's own kind: PostgreSQL takes a placeholder that has no value
+    # only in the simple protocol, which has no binary results.
+    with psycopg.Cursor(driver) as cursor:
+        return [_planned(cursor, *each) for each in sent if _EXPLAINABLE.match(each[0])]
+
+
+_EXPLAINABLE = re.compile(r"[\s(]*(SELECT|WITH|INSERT|UPDATE|DELETE|MERGE|VALUES)\b", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"%\((?P<name>[^)]+)\)s|%%")
+
+
+def _planned(cursor: psycopg.Cursor[Any], statement: str, values: Any) -> Plans:
+    custom = cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}".encode(), values, prepare=False)
+    (known,) = custom.fetchone() or ([],)
+    asked = f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {_numbered(statement, values)}"
+    (any_values,) = cursor.execute(asked.encode(), prepare=False).fetchone() or ([],)
+    return Plans(statement, known, any_values)
+
+
+def _numbered(statement: str, values: Mapping[str, Any] | None) -> str:
+    """Write the placeholders of the driver as PostgreSQL's own."""
+    places = {name: f"${number}" for number, name in enumerate(values or (), 1)}
+    return _PLACEHOLDER.sub(lambda each: places[each["name"]] if each["name"] else "%", statement)

@@ -92,31 +92,32 @@ def made(session: Session) -> SampleRepository:
 
 Read = Callable[[Any], Any]
 READS: dict[str, tuple[Read, set[str]]] = {
-    "search": (lambda r: r.search_by_vibe("7"), {HNSW}),
-    "search, most pass": (lambda r: r.search_by_vibe("7", 20, bpm_min=70), {HNSW}),
-    "search, some pass": (
+    "search_by_vibe": (lambda r: r.search_by_vibe("7"), {HNSW}),
+    "search_by_vibe: most pass": (lambda r: r.search_by_vibe("7", 20, bpm_min=70), {HNSW}),
+    "search_by_vibe: some pass": (
         lambda r: r.search_by_vibe("7", bpm_min=60, bpm_max=130, energy_max=0.9, threshold=0.2),
         {HNSW},
     ),
-    "search by genre": (
+    "search_by_vibe: by genre": (
         lambda r: r.search_by_vibe("7", genre=GENRES[7], threshold=0),
         {"ix_samples_genre"},
     ),
-    "search by key": (
+    "search_by_vibe: by key": (
         lambda r: r.search_by_vibe("7", musical_key=KEYS[7], threshold=0),
         {"ix_samples_musical_key"},
     ),
-    "search by tempo": (
+    "search_by_vibe: by tempo": (
         lambda r: r.search_by_vibe("7", bpm_min=99, bpm_max=101, threshold=0),
         {"ix_samples_bpm"},
     ),
-    "search by energy": (
+    "search_by_vibe: by energy": (
         lambda r: r.search_by_vibe("7", energy_min=0.5, energy_max=0.51, threshold=0),
         {"ix_vibe_analysis_energy"},
     ),
-    "similar": (lambda r: r.find_similar(7), {HNSW, "sample_embeddings_sample_id_key"}),
+    "find_similar": (lambda r: r.find_similar(7), {HNSW, "sample_embeddings_sample_id_key"}),
+    "nearest": (lambda r: r.nearest(padded(SHORT[7:8], 1536)[0], 3), {HNSW}),
     "pending": (lambda r: r.pending("numbers", 4_000, 10), {"samples_pkey"}),
-    "pending changed": (
+    "pending: changed": (
         lambda r: r.pending("numbers", 10, 5, changed=True),
         {"samples_pkey"},
     ),

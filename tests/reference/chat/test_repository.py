@@ -53,9 +53,16 @@ OF_USER, OF_CONVERSATION = "idx_conversations_user", "idx_messages_conversation_
 WORDS = "ix_messages_search_vector"
 READS: list[tuple[str, str, Read, set[str]]] = [
     ("influencers", "newest", lambda r: r.newest(), {BY_TIME}),
-    ("influencers", "newest after", lambda r: r.newest(5, AFTER), {BY_TIME}),
+    ("influencers", "newest: after", lambda r: r.newest(5, AFTER), {BY_TIME}),
     ("influencers", "with_traits", lambda r: r.with_traits({"energy": "calm"}), {TRAITS}),
+    ("influencers", "containing", lambda r: r.containing({"energy": "calm"}), {TRAITS}),
     ("influencers", "matching", lambda r: r.matching('$.energy ? (@ == "calm")'), {TRAITS}),
+    (
+        "influencers",
+        "where",
+        lambda r: r.where(AIInfluencer.traits.contains({"energy": "calm"})),
+        {TRAITS},
+    ),
     (
         "influencers",
         "with_metadata",
@@ -86,23 +93,23 @@ READS: list[tuple[str, str, Read, set[str]]] = [
         lambda r: r.with_metadata({"tool": "tool 9"}),
         {"ix_messages_metadata"},
     ),
-    ("messages", "search", lambda r: r.search_messages("zebras"), {WORDS}),
+    ("messages", "search_messages", lambda r: r.search_messages("zebras"), {WORDS}),
     (
         "messages",
-        "search of a conversation",
+        "search_messages: of a conversation",
         lambda r: r.search_messages("like", conversation_id=uid(2, 0)),
         {"conversations_pkey", OF_CONVERSATION},
     ),
     (
         "messages",
-        "search of a conversation of a user",
+        "search_messages: of a conversation of a user",
         lambda r: r.search_messages("like", conversation_id=uid(2, 0), user_id=HEAVY),
         {"conversations_pkey", OF_CONVERSATION},
     ),
     *(
         (
             "messages",
-            f"search for {word} of {user}",
+            f"search_messages: {word} of {user}",
             lambda r, word=word, user=user: r.search_messages(word, user_id=user),
             {OF_USER, OF_CONVERSATION},
         )

@@ -21,6 +21,7 @@ from pgmodern.locks import driver
 from pgmodern.pytest_plugin import _database
 from pgmodern.queries.explain import indexes_used
 from pgmodern.reference.fragrance import (
+    AlgorithmPerformanceRepository,
     AsyncFragranceRepository,
     Fragrance,
     FragranceEmbedding,
@@ -107,21 +108,25 @@ COARSE = "ix_fragrance_embeddings_multi_embedding_128"
 KEY = "fragrance_embeddings_multi_pkey"
 Read = Callable[[Any], Any]
 READS: dict[str, tuple[Read, set[str]]] = {
-    "fragrance": (lambda r: r.similar(IDS[7], 5), {COARSE, KEY}),
-    "vector": (lambda r: r.similar(VECTORS[7], 5), {COARSE}),
-    "vector, more": (lambda r: r.similar(VECTORS[7], 1, recall=0.99), {COARSE}),
-    "popular": (lambda r: r.similar(VECTORS[7], popular=True), {"ix_fragrances_popular"}),
-    "popular fragrance": (
+    "similar: a fragrance": (lambda r: r.similar(IDS[7], 5), {COARSE, KEY}),
+    "similar": (lambda r: r.similar(VECTORS[7], 5), {COARSE}),
+    "similar: more": (lambda r: r.similar(VECTORS[7], 1, recall=0.99), {COARSE}),
+    "similar: popular": (lambda r: r.similar(VECTORS[7], popular=True), {"ix_fragrances_popular"}),
+    "similar: popular as a fragrance": (
         lambda r: r.similar(IDS[7], popular=True),
         {"ix_fragrances_popular", KEY},
     ),
-    "brand": (lambda r: r.similar(IDS[7], 5, brand="Brand 7"), {"ix_fragrances_brand"}),
-    "accords": (
+    "similar: brand": (lambda r: r.similar(IDS[7], 5, brand="Brand 7"), {"ix_fragrances_brand"}),
+    "similar: accords": (
         lambda r: r.similar(IDS[7], 5, accords=["green", "chypre"]),
         {"ix_fragrances_accords"},
     ),
-    "name": (lambda r: r.fuzzy("Fragrnace 77"), {"ix_fragrances_name_trgm"}),
-    "words": (lambda r: r.full_text("fragrance 77"), {"ix_fragrances_search_vector"}),
+    "fuzzy": (lambda r: r.fuzzy("Fragrnace 77"), {"ix_fragrances_name_trgm"}),
+    "full_text": (lambda r: r.full_text("fragrance 77"), {"ix_fragrances_search_vector"}),
+    "search": (
+        lambda r: r.search("fragrance 77"),
+        {"ix_fragrances_name_trgm", "ix_fragrances_search_vector"},
+    ),
 }
 every_read = pytest.mark.parametrize(("read", "indexes"), READS.values(), ids=READS)
 
@@ -136,6 +141,26 @@ def test_every_read_is_served_by_its_index(
     assert found
     (plan,) = collected
     assert indexes <= set(indexes_used(plan)), indexes_used(plan)
+
+
+def test_beliefs_and_what_is_pending_are_served_by_keys(
+    session: Session, assert_uses_index: Callable[..., None]
+) -> None:
+    bandit = AlgorithmPerformanceRepository(session)
+    key = "algorithm_performance_pkey"
+    for read in (bandit.beliefs, lambda: bandit.choose("default", ["hybrid_recommendations"])):
+        assert_uses_index(session, read, key, enable_seqscan=False)  # there are but four rows
+    pending = FragranceEmbeddingRepository(session).pending
+    for after in (None, IDS[7]):
+        assert_uses_index(session, lambda after=after: pending(2, after, 10), "fragrances_pkey")
+
+
+def test_suggestions_can_be_served_by_their_index(
+    session: Session, assert_uses_index: Callable[..., None]
+) -> None:
+    suggest = FragranceRepository(session).suggest
+    name = Fragrance.name_trgm  # every name here begins with the same word
+    assert_uses_index(session, lambda: suggest("Fragrance 77"), name, enable_seqscan=False)
 
 
 FILTERS: list[dict[str, Any]] = [

@@ -15,6 +15,7 @@ from pgmodern.queries.explain import indexes_used
 from pgmodern.reference.music import (
     AIInteractionEmbedding,
     AIInteractionEmbeddingRepository,
+    Archive,
     ArchiveRepository,
     ArtistRepository,
     AsyncAIInteractionEmbeddingRepository,
@@ -62,7 +63,7 @@ READS: list[tuple[str, str, Read, set[str]]] = [
     ),
     ("tracks", "suggest", lambda r: r.suggest(TITLES[7][:4]), {"ix_tracks_title_trgm"}),
     ("archives", "newest", lambda r: r.newest(), {"ix_archives_created_at_id"}),
-    ("archives", "newest after", lambda r: r.newest(5, AFTER), {"ix_archives_created_at_id"}),
+    ("archives", "newest: after", lambda r: r.newest(5, AFTER), {"ix_archives_created_at_id"}),
     (
         "archives",
         "holding_artist",
@@ -90,13 +91,19 @@ READS: list[tuple[str, str, Read, set[str]]] = [
     *(
         (
             "archives",
-            f"with_key {key}",
+            f"with_key: {key}",
             lambda r, key=key: r.with_key(key, f"{key} 7"),
             {f"ix_archives_{key}"},
         )
         for key in ("genre", "mood", "source")
     ),
-    ("archives", "with_key year", lambda r: r.with_key("year", 1950), {"ix_archives_year"}),
+    (
+        "archives",
+        "where",
+        lambda r: r.where(Archive.year.between(1950, 1951)),
+        {"ix_archives_year"},
+    ),
+    ("archives", "with_key: year", lambda r: r.with_key("year", 1950), {"ix_archives_year"}),
     (
         "archives",
         "with_key_between",
@@ -105,7 +112,7 @@ READS: list[tuple[str, str, Read, set[str]]] = [
     ),
     (
         "archives",
-        "with_key_between texts",
+        "with_key_between: texts",
         lambda r: r.with_key_between("mood", "mood 7", "mood 8"),
         {"ix_archives_mood"},
     ),
@@ -118,20 +125,26 @@ READS: list[tuple[str, str, Read, set[str]]] = [
     ),
     (
         "embeddings",
-        "similar of a model",
+        "similar: of a model",
         lambda r: r.similar(VECTORS[7], model_name="m"),
         {"ix_ai_interaction_embeddings_embedding"},
     ),
     (
         "embeddings",
-        "similar of a user",
+        "similar: of a user",
         lambda r: r.similar(VECTORS[7], 5, user_id=USERS[7]),
         {"ix_ai_interaction_embeddings_user_id"},
+    ),
+    (
+        "embeddings",
+        "nearest",
+        lambda r: r.nearest(VECTORS[7], 3),
+        {"ix_ai_interaction_embeddings_embedding"},
     ),
     ("embeddings", "pending", lambda r: r.pending("new", 2_900, 10), {"ai_logs_pkey"}),
     (
         "embeddings",
-        "pending changed",
+        "pending: changed",
         lambda r: r.pending("m", 10, 5, changed=True),
         {"ai_logs_pkey"},
     ),
@@ -153,6 +166,19 @@ def test_every_read_is_served_by_its_declared_index(
     assert found
     (plan,) = plans
     assert indexes <= set(indexes_used(plan))
+
+
+@every_read
+def test_users_are_offered_the_same_proof(
+    table: str,
+    read: Read,
+    indexes: set[str],
+    session: Session,
+    assert_uses_index: Callable[..., None],
+) -> None:
+    assert_uses_index(session, lambda: read(MUSIC[table](session)), *indexes)
+    with pytest.raises(AssertionError, match=r"ix_none is not in the custom plan, which uses"):
+        assert_uses_index(session, lambda: read(MUSIC[table](session)), *indexes, "ix_none")
 
 
 def test_a_generic_plan_is_one_in_which_values_are_not_known(session: Session) -> None:
