@@ -127,6 +127,79 @@ def test_what_hnsw_cannot_index_is_refused_where_it_is_declared(column: Column[A
         HnswIndex("ix_c", column)
 
 
+class Coarse(DeclarativeBase):
+    """The metadata of coarse indexes."""
+
+
+class Picture(Coarse):
+    """Vectors of which indexes hold less."""
+
+    __tablename__ = "pictures"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    full: Mapped[Any] = mapped_column(Vector(2100))
+    half: Mapped[Any] = mapped_column(HalfVector(8))
+    large: Mapped[Any] = mapped_column(Vector(4100))
+    first = HnswIndex("ix_first", full, prefix=3)
+    first_wide = HnswIndex("ix_first_wide", full, prefix=2050, metric="l2")
+    first_halved = HnswIndex("ix_first_halved", full, prefix=3, as_halfvec=True)
+    first_of_half = HnswIndex("ix_first_of_half", half, prefix=3)
+    signs = HnswIndex("ix_signs", full, quantised=True)
+    signs_of_half = HnswIndex("ix_signs_of_half", half, quantised=True, metric="l2")
+    first_signs = HnswIndex("ix_first_signs", large, quantised=True, prefix=64)
+    all_signs = HnswIndex("ix_all_signs", large, quantised=True)
+
+
+COARSE = [index for index in vars(Picture).values() if isinstance(index, HnswIndex)]
+
+
+@pytest.mark.parametrize("index", COARSE, ids=lambda index: str(index.name))
+def test_a_coarse_index_serves_the_distance_of_what_it_holds(
+    index: HnswIndex, session: Session
+) -> None:
+    Coarse.metadata.create_all(session.connection())
+    vectors = np.random.default_rng(2).normal(size=(20, 4100))
+    rows = [{"full": v[:2100], "half": v[:8], "large": v} for v in vectors]
+    session.execute(insert(Picture), rows)
+    dimensions = index.operand.dim
+    assert dimensions is not None
+    sought = index.literal(vectors[7][:dimensions])
+    session.execute(text("SET LOCAL enable_seqscan = off"))
+    coarse = select(Picture.id, index.distance(sought)).order_by(index.distance(sought)).limit(3)
+    assert indexes_used(session.scalar(Explain(coarse))) == [index.name]
+    nearest, distance = session.execute(coarse).first() or (0, 1)
+    assert (nearest, round(distance, 4)) == (8, 0)
+    exact = select(Picture.id, index.exact_distance(sought)).order_by(index.exact_distance(sought))
+    assert indexes_used(session.scalar(Explain(exact.limit(3)))) == []
+    found = dict(session.execute(exact).all())
+    whole = vectors[:, :dimensions]
+    for number, vector in enumerate(whole, 1):
+        expected = _distance(index.metric, vector, whole[7])
+        assert found[number] == pytest.approx(expected, abs=2e-3, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"prefix": 0},
+        {"prefix": 8},
+        {"prefix": 9},
+        {"prefix": 4, "normalised": True, "as_halfvec": True},
+        {"quantised": True, "as_halfvec": True},
+        {"quantised": True, "normalised": True},
+    ],
+    ids=str,
+)
+def test_what_a_coarse_index_cannot_hold_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="ix_c"):
+        HnswIndex("ix_c", Column("c", Vector(8)), **options)
+
+
+def test_less_than_was_asked_for_cannot_be_put_in_order() -> None:
+    with pytest.raises(ValueError, match="oversampling"):
+        HnswIndex("ix_c", Column("c", Vector(8)), prefix=4, oversampling=0)
+
+
 @every_index
 @pytest.mark.parametrize("vector", [[1, 2], [1, 2, 3, 4], [], [1, 2, float("nan")], "123"])
 def test_a_vector_that_does_not_fit_is_refused(index: HnswIndex, vector: Any) -> None:

@@ -48,6 +48,8 @@ class Sound(Base):
     l2 = HnswIndex("ix_l2", vector, metric="l2")
     product = HnswIndex("ix_product", vector, metric="inner_product")
     halved = HnswIndex("ix_halved", vector, as_halfvec=True)
+    prefix = HnswIndex("ix_prefix", vector, prefix=12, as_halfvec=True, oversampling=30)
+    bits = HnswIndex("ix_bits", vector, quantised=True, oversampling=120)
     loud = HnswIndex("ix_loud", vector, where=kind == "it's 100% loud")
 
 
@@ -61,7 +63,7 @@ class Silence(Base):
     hnsw = HnswIndex("ix_silences", vector)
 
 
-METRICS = [Sound.cosine, Sound.l2, Sound.product, Sound.halved]
+METRICS = [Sound.cosine, Sound.l2, Sound.product, Sound.halved, Sound.prefix, Sound.bits]
 every_metric = pytest.mark.parametrize("index", METRICS, ids=lambda index: str(index.name))
 LOUD = 500
 SILENCES = [[0, 0], [1, 0], [7, 0]]
@@ -240,6 +242,21 @@ def test_a_partial_index_finds_its_own_rows(session: Session) -> None:
         found = _found(session, Sound.loud, vector, 10)
         assert len(set(found) & set(_exact(Sound.cosine, vector, 10, LOUD))) >= 8
     assert len(_found(session, Sound.loud, ASKED[0], 1000)) == LOUD
+
+
+@pytest.mark.parametrize("index", [Sound.prefix, Sound.bits], ids=lambda index: str(index.name))
+def test_a_coarse_index_finds_more_the_more_it_gives(index: HnswIndex, session: Session) -> None:
+    def recall(oversampling: int) -> int:
+        return sum(
+            len(
+                set(_found(session, index, vector, 10, oversampling=oversampling))
+                & set(_exact(index, vector, 10))
+            )
+            for vector in ASKED
+        )
+
+    assert recall(1) < recall(8) < recall(120)
+    assert recall(ROWS // 10) == 200
 
 
 @pytest.mark.parametrize("breadth", [None, 1, 40, 1000, 5000, 0, -1])

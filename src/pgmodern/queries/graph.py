@@ -41,8 +41,7 @@ def or_exactly(
     """
     graph, enough = scanned
     came = select(func.count()).select_from(graph).scalar_subquery()
-    # Adding zero keeps the ordering from being the index's: this leg must be exact.
-    distance = index.distance(sought) + 0
+    distance = index.exact_distance(sought)
     exact = (
         select(*index.key, distance.label("distance"))
         .where(came < enough, *conditions)

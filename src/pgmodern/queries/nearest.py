@@ -33,6 +33,7 @@ def nearest(
     *,
     where: Sequence[ColumnElement[bool]] = (),
     ef_search: int | None = None,
+    oversampling: int | None = None,
     threshold: float | ColumnElement[float] | None = None,
 ) -> Statement:
     """Select the `k` rows nearest to the vector: key and score, the nearest first.
@@ -42,22 +43,33 @@ def nearest(
     it gives up early (they lie far away), an exact scan takes over. So `k` rows come back whenever
     `k` exist, less those whose score is below the `threshold`. `ef_search` (1..1000) is the
     breadth of the graph's scan: more recall for more time. The conditions may also speak of other
-    tables, by `column.in_(select(...))`.
+    tables, by `column.in_(select(...))`. A coarse index gives `oversampling` times `k` rows (its
+    own unless said), which the whole vectors put in order.
 
     Raises VectorError when the vector does not fit the column.
     """
     sought = vector if isinstance(vector, ColumnElement) else index.literal(vector)
     conditions = (*index.conditions, *where)
+    keep = k * (oversampling or index.oversampling) if index.coarse else k
+    distance = index.distance(sought).label("distance")
     graph = (
-        select(*index.key, index.distance(sought).label("distance"))
+        select(*index.key, index.vector.label("whole") if index.coarse else distance)
         .where(*index.conditions, *map(_unweighed, where))
         .where(*([_passing(index, conditions) > _FEW] if where else []))
-        .order_by(index.distance(scanning(sought, k, ef_search)))
-        .limit(rows(k))
+        .order_by(index.distance(scanning(sought, keep, ef_search)))
+        .limit(rows(keep))
         .cte("graph")
         .prefix_with("MATERIALIZED")
     )
-    return or_exactly(graph, (graph, k), index, sought, k, conditions, threshold)
+    best = _finest(graph, index, sought, k) if index.coarse else graph
+    return or_exactly(best, (graph, keep), index, sought, k, conditions, threshold)
+
+
+def _finest(graph: CTE, index: HnswIndex, sought: ColumnElement[Any], k: int) -> CTE:
+    distance = index.distance_of(graph.c.whole, sought)
+    key = [graph.c[column.key] for column in index.key]
+    nearest_first = select(*key, distance.label("distance")).order_by(distance).limit(rows(k))
+    return nearest_first.cte("finest").prefix_with("MATERIALIZED")
 
 
 def _passing(index: HnswIndex, conditions: Sequence[ColumnElement[bool]]) -> ScalarSelect[int]:

@@ -30,13 +30,13 @@ class _Vectors(Shown[R]):
         vector: ArrayLike,
         k: int,
         where: tuple[ColumnElement[bool], ...],
-        ef_search: int | None,
+        breadth: tuple[int | None, int | None],
         threshold: float | None,
         values: Mapping[str, Any],
     ) -> Statement:
         build = kept_or_made(_nearest, where, values)
         near = None if threshold is None else _THRESHOLD
-        statement = build(self.payload, self.vectors, k, where, ef_search, near)
+        statement = build(self.payload, self.vectors, k, where, breadth, near)
         given = {"pgmodern_vector": self.vectors.operand.check(vector), **values}
         return statement.params(given if near is None else given | {near.key: threshold})
 
@@ -53,11 +53,14 @@ def _nearest(
     vectors: HnswIndex,
     k: int,
     where: tuple[ColumnElement[bool], ...],
-    ef_search: int | None,
+    breadth: tuple[int | None, int | None],
     threshold: ColumnElement[float] | None,
 ) -> Statement:
     vector = bindparam("pgmodern_vector", type_=vectors.operand)
-    found = nearest(vectors, vector, k, where=where, ef_search=ef_search, threshold=threshold)
+    ef_search, more = breadth
+    found = nearest(
+        vectors, vector, k, where=where, ef_search=ef_search, oversampling=more, threshold=threshold
+    )
     return with_payload(payload, found, vectors)
 
 
@@ -70,17 +73,19 @@ class VectorRepository(_Vectors[R], BulkRepository):
         k: int = 10,
         *where: ColumnElement[bool],
         ef_search: int | None = None,
+        oversampling: int | None = None,
         threshold: float | None = None,
         **values: Any,
     ) -> list[R]:
         """Return the `k` nearest rows that meet the conditions: `k` whenever `k` exist.
 
-        Those with a score below the `threshold` are left out.
+        Those with a score below the `threshold` are left out. What `ef_search` and `oversampling`
+        are is said by `queries.nearest`.
 
         A condition that is made once, with `bindparam` where its `values` go, spares each call
         the making of its statement. Raises VectorError when the vector does not fit the column.
         """
-        statement = self._nearest(vector, k, where, ef_search, threshold, values)
+        statement = self._nearest(vector, k, where, (ef_search, oversampling), threshold, values)
         return self._rows(self.session.execute(statement))
 
 
@@ -93,15 +98,17 @@ class AsyncVectorRepository(_Vectors[R], AsyncBulkRepository):
         k: int = 10,
         *where: ColumnElement[bool],
         ef_search: int | None = None,
+        oversampling: int | None = None,
         threshold: float | None = None,
         **values: Any,
     ) -> list[R]:
         """Return the `k` nearest rows that meet the conditions: `k` whenever `k` exist.
 
-        Those with a score below the `threshold` are left out.
+        Those with a score below the `threshold` are left out. What `ef_search` and `oversampling`
+        are is said by `queries.nearest`.
 
         A condition that is made once, with `bindparam` where its `values` go, spares each call
         the making of its statement. Raises VectorError when the vector does not fit the column.
         """
-        statement = self._nearest(vector, k, where, ef_search, threshold, values)
+        statement = self._nearest(vector, k, where, (ef_search, oversampling), threshold, values)
         return self._rows(await self.session.execute(statement))
