@@ -20,10 +20,12 @@ from benchmarks import (
     database,
     documents,
     events,
+    filtered,
     fragrance,
     full_text,
     fuzzy,
     nearest,
+    overhead,
     paths,
     pooled,
     profiles,
@@ -42,6 +44,7 @@ QUESTIONS: dict[str, Callable[[Engine, Dataset], Report]] = {
     "search_vector": search_vector.ask,
     "documents": documents.ask,
     "nearest": nearest.ask,
+    "filtered": filtered.ask,
     "chat": chat.ask,
     "chat_writes": chat_writes.ask,
     "vibe": vibe.ask,
@@ -55,6 +58,7 @@ QUESTIONS: dict[str, Callable[[Engine, Dataset], Report]] = {
     "pooled": pooled.ask,
     "profiles": profiles.ask,
     "upgrade": upgrade.ask,
+    "overhead": overhead.ask,
 }
 WITHOUT_DATA = {"events", "paths", "bandit", "stalls", "runners", "backfill", "pooled", "profiles"}
 

@@ -13,13 +13,13 @@ from sqlalchemy.orm import Session
 
 from benchmarks.database import copy, settle, without
 from benchmarks.dataset import Dataset, Playlist, Song
-from benchmarks.latency import in_psycopg, timed
+from benchmarks.latency import timed
 from benchmarks.report import Figure, Report
 from pgmodern.queries import Page
 from pgmodern.reference.music import ArchiveHit, ArchiveRepository
 
 SEED = 4
-ARCHIVES, QUERIES, RAW_QUERIES, BASELINE_QUERIES = 100_000, 1_000, 300, 15
+ARCHIVES, QUERIES, BASELINE_QUERIES = 100_000, 1_000, 15
 GENRES = ("pop", "rock", "hip hop", "r&b", "latin", "edm", "jazz", "country", "soul", "classical")
 MOODS = ("calm", "happy", "sad", "focus", "party", "workout")
 SOURCES = ("import", "radio", "manual", "assistant")
@@ -112,14 +112,12 @@ def measure(engine: Engine, kind: Kind) -> list[Figure]:
         return kind.ask(ArchiveRepository(session), query)
 
     ours = timed(engine, kind.queries, call)
-    raw = in_psycopg(engine, kind.queries[:RAW_QUERIES], call)
     scanning = without(engine, *kind.scans)
     scan = timed(scanning, kind.queries[:BASELINE_QUERIES], call)
     scanning.dispose()
     return [
         Figure(f"{kind.what}: p50", ours.p50, "ms", scan.p50),
         Figure(f"{kind.what}: p95", ours.p95, "ms", scan.p95, at_most=kind.at_most),
-        Figure(f"{kind.what}: p50 in psycopg alone", raw.p50),
     ]
 
 

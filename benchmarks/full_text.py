@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session
 
 from benchmarks.database import load_tracks, without
 from benchmarks.dataset import Dataset
-from benchmarks.latency import in_psycopg, timed
+from benchmarks.latency import timed
 from benchmarks.report import Figure, Report
 from pgmodern.indexes.fulltext import document
 from pgmodern.reference.music import Track, TrackHit, TrackRepository
 
 SEED = 3
-QUERIES, BASELINE_QUERIES, RAW_QUERIES = 2_400, 60, 600
+QUERIES, BASELINE_QUERIES = 2_400, 60
 KINDS = ("one word", "two words", "three words", "phrase", "or", "without")
 
 
@@ -92,8 +92,6 @@ def ask(engine: Engine, dataset: Dataset) -> Report:
     load_tracks(engine, songs)
     queries = queries_from([song.title for song in songs], QUERIES)
     ours = timed(engine, queries, search)
-    raw = in_psycopg(engine, queries[:RAW_QUERIES], search)
-    same = [number < RAW_QUERIES for number in range(len(queries))]
     few = queries[:BASELINE_QUERIES]
     scanning = without(engine, "bitmapscan")  # a GIN index serves no other scan
     pattern = timed(scanning, few, by_pattern)
@@ -104,8 +102,6 @@ def ask(engine: Engine, dataset: Dataset) -> Report:
         Figure("p95, beside ILIKE", ours.p95, "ms", pattern.p95, at_most=20),
         Figure("p50, beside to_tsvector()", ours.p50, "ms", parsing.p50),
         Figure("p95, beside to_tsvector()", ours.p95, "ms", parsing.p95, at_most=20),
-        Figure("p50, same statements in psycopg alone", raw.p50, "ms"),
-        Figure("p50 of the repository on those", ours.of(same).p50, "ms"),
     ]
     for kind in KINDS:
         part = ours.of([query.kind == kind for query in queries])

@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 
 from benchmarks.database import load_tracks
 from benchmarks.dataset import Dataset
-from benchmarks.latency import in_psycopg, timed
+from benchmarks.latency import timed
 from benchmarks.report import Figure, Report
 from pgmodern.reference.music import Track, TrackHit, TrackRepository
 
 SEED = 17  # not the one whose typos the thresholds were chosen by
-QUERIES, BASELINE_QUERIES, RAW_QUERIES = 2_400, 100, 600
+QUERIES, BASELINE_QUERIES = 2_400, 100
 SHORTEST = 5
 LENGTHS = ((5, 7), (8, 12), (13, 20), (21, 10_000))
 EDITS = ("insert", "delete", "replace", "swap")
@@ -88,8 +88,6 @@ def ask(engine: Engine, dataset: Dataset) -> Report:
     load_tracks(engine, songs)
     queries = typos([song.title for song in songs])
     ours = timed(engine, queries, search)
-    raw = in_psycopg(engine, queries[:RAW_QUERIES], search)
-    same = [number < RAW_QUERIES for number in range(len(queries))]
     few = queries[:BASELINE_QUERIES]
     scan = timed(engine, few, by_similarity)
     found = [[hit.title for hit in hits] for hits in ours.results]
@@ -103,8 +101,6 @@ def ask(engine: Engine, dataset: Dataset) -> Report:
         ),
         Figure("p50", ours.p50, "ms", scan.p50, ratio_at_least=10),
         Figure("p95", ours.p95, "ms", scan.p95, at_most=20, ratio_at_least=10),
-        Figure("p50, same statements in psycopg alone", raw.p50, "ms"),
-        Figure("p50 of the repository on those", ours.of(same).p50, "ms"),
     ]
     for edit in EDITS:
         chosen = [query.edit == edit for query in queries]

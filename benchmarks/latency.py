@@ -42,47 +42,77 @@ class Timed(Generic[R]):
 
 
 def timed(engine: Engine, queries: Sequence[Q], call: Callable[[Session, Q], R]) -> Timed[R]:
-    """Call with each query, one after the other, each in a transaction of its own.
+    """Call with each query, one after the other, without a transaction: each is one read.
 
-    BEGIN counts, as an application waits for it too; the end of the transaction does not. The
-    first queries are also run before the measurement.
+    The first queries are also run before the measurement.
     """
     results, seconds = [], []
     discarded = min(WARM_UP, len(queries) // 5)
-    with Session(engine) as session:
+    with Session(_reading(engine)) as session:
         for number, query in enumerate([*queries[:discarded], *queries]):
             started = time.perf_counter()
             result = call(session, query)
             elapsed = time.perf_counter() - started
-            session.rollback()
             if number >= discarded:
                 results.append(result)
                 seconds.append(elapsed)
     return Timed(results, np.array(seconds) * 1000)
 
 
-def in_psycopg(
-    engine: Engine, queries: Sequence[Q], call: Callable[[Session, Q], object]
-) -> Timed[list[Any]]:
-    """Time the very statements that the calls send, sent by psycopg alone: what the server costs.
+def _reading(engine: Engine) -> Engine:
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
 
-    The difference to `timed` is what SQLAlchemy and the repository cost.
+
+def beside_psycopg(
+    engine: Engine, queries: Sequence[Q], call: Callable[[Session, Q], R]
+) -> tuple[Timed[R], Timed[list[Any]]]:
+    """Time the calls, and beside each its statement sent by psycopg alone.
+
+    Both are asked without a transaction, on a connection of their own, and what comes first of
+    the two changes with every query. All queries are also run before the measurement.
     """
-    sent: list[tuple[str, Any]] = []
+    reading = _reading(engine)
+    seconds: tuple[list[float], list[float]] = [], []
+    results: tuple[list[R], list[Any]] = [], []
+    with Session(reading) as session, reading.connect() as other:
+        raw = driver(other)
+        sent = [_statement(engine, session, query, call) for query in queries]
+        for statement, values in sent:
+            raw.execute(statement, values).fetchall()
+
+        def repository(number: int) -> None:
+            started = time.perf_counter()
+            found = call(session, queries[number])
+            seconds[0].append(time.perf_counter() - started)
+            results[0].append(found)
+
+        def psycopg(number: int) -> None:
+            started = time.perf_counter()
+            found = raw.execute(*sent[number]).fetchall()
+            seconds[1].append(time.perf_counter() - started)
+            results[1].append(found)
+
+        for number in range(len(queries)):
+            first, second = (repository, psycopg) if number % 2 else (psycopg, repository)
+            first(number)
+            second(number)
+    ours, alone = (np.array(each) * 1000 for each in seconds)
+    return Timed(results[0], ours), Timed(results[1], alone)
+
+
+def _statement(
+    engine: Engine, session: Session, query: Q, call: Callable[[Session, Q], object]
+) -> tuple[bytes, Any]:
+    """Return the one statement that a call sends, and its values."""
+    sent: list[tuple[bytes, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
-        sent.append((statement, values))
+        sent.append((statement.encode(), values))
 
     event.listen(engine, "before_cursor_execute", note)
     try:
-        with Session(engine) as session:
-            for query in queries:
-                call(session, query)
-                session.rollback()
+        call(session, query)
     finally:
         event.remove(engine, "before_cursor_execute", note)
-
-    def send(session: Session, each: tuple[str, Any]) -> list[Any]:
-        return driver(session.connection()).execute(each[0].encode(), each[1]).fetchall()
-
-    return timed(engine, sent, send)
+    (only,) = sent
+    return only

@@ -1,0 +1,85 @@
+"""The nearest of those that pass a filter: whether the right way to find them is chosen."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, Engine, select
+from sqlalchemy.orm import Session
+
+from benchmarks.dataset import Dataset
+from benchmarks.latency import Timed, timed
+from benchmarks.nearest import (
+    BUCKETS,
+    EF_SEARCH,
+    SEED,
+    K,
+    Recording,
+    Split,
+    Vectors,
+    exact,
+    held_out,
+    ids,
+    ids_exactly,
+    load,
+    recall,
+)
+from benchmarks.report import Figure, Report
+from pgmodern.queries.graph import scanning
+
+QUERIES = 150
+SELECTED = (0.0001, 0.001, 0.01, 0.1, 0.5, 1.0)
+BEHIND = 1.3  # times the better way of both, at most
+
+
+def ids_iteratively(session: Session, vector: Vectors, *where: ColumnElement[bool]) -> list[int]:
+    """Scan the graph until enough pass, or until pgvector gives up."""
+    index = Recording.embedding_hnsw
+    nearest = index.distance(scanning(index.literal(vector), K, EF_SEARCH))
+    return list(session.scalars(select(Recording.id).where(*where).order_by(nearest).limit(K)))
+
+
+def measure(engine: Engine, split: Split, part: float) -> list[Figure]:
+    """Ask for the nearest of a random part of the rows in three ways."""
+    bound = round(part * BUCKETS)
+    condition = Recording.bucket < bound
+    queries = list(split.asked[:QUERIES])
+    ways = [
+        timed(engine, queries, lambda session, vector, way=way: way(session, vector, condition))
+        for way in (ids, ids_exactly, ids_iteratively)
+    ]
+    ours, exactly, iteratively = ways
+    truth = exact(split, split.asked[:QUERIES], split.buckets < bound)
+    what = f"{part:.2%} pass"
+    better = min(exactly, iteratively, key=lambda way: way.p95)
+    return [
+        Figure(f"{what}: p95, always exact", ours.p95, "ms", exactly.p95),
+        Figure(f"{what}: p95, always iterative", ours.p95, "ms", iteratively.p95),
+        Figure(f"{what}: times the better", ours.p95 / better.p95, "x", at_most=BEHIND),
+        Figure(f"{what}: recall@{K}, always iterative", *_recalls(ways, truth), at_least=0.95),
+        Figure(f"{what}: fewest rows", *_fewest(ours, iteratively), at_least=K),
+    ]
+
+
+def _recalls(ways: Sequence[Timed[list[int]]], truth: list[set[int]]) -> tuple[float, str, float]:
+    ours, _, iteratively = ways
+    return recall(ours.results, truth), "", recall(iteratively.results, truth)
+
+
+def _fewest(ours: Timed[list[int]], other: Timed[list[int]]) -> tuple[int, str, int]:
+    return min(map(len, ours.results)), "rows", min(map(len, other.results))
+
+
+def ask(engine: Engine, dataset: Dataset) -> Report:
+    """Measure at each selectivity."""
+    split = held_out(dataset.vectors())
+    songs = dataset.tracks()
+    load(engine, split, [f"{song.title} - {song.artist}" for song in songs])
+    figures = [figure for part in SELECTED for figure in measure(engine, split, part)]
+    return Report(
+        f"filtered: the {K} nearest of those that pass",
+        "as said",
+        figures,
+        [
+            f"{len(split.rows):,} real vectors; the filter is a range of a column with a B-tree, "
+            f"at random to the vectors. {QUERIES} queries, the same for each way, seed {SEED}.",
+        ],
+    )
