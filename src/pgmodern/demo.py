@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from sqlalchemy import ClauseElement, Engine, event, text
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from pgmodern.embedders import Embedder, padded
 from pgmodern.errors import MigrationError
-from pgmodern.queries.explain import Explain, indexes_used
+from pgmodern.queries.explain import indexes_used, plans
 from pgmodern.reference.music import (
     AIInteractionEmbeddingRepository,
     ArchiveRepository,
@@ -105,25 +105,15 @@ def _questions(wish: str, vector: NDArray[np.float32]) -> dict[str, Ask]:
 
 def answer(engine: Engine, ask: Ask) -> Answer:
     """Ask several times; return the lines, the median latency and the indexes of the plan."""
-    statements: list[ClauseElement] = []
-
-    def remember(_: Any, statement: Any, *__: Any) -> None:
-        statements.append(statement)
-
-    with Session(engine) as session:
-        event.listen(engine, "before_execute", remember)
-        try:
-            lines = ask(session)
-        finally:
-            event.remove(engine, "before_execute", remember)
+    # A read needs no transaction: without BEGIN and ROLLBACK it is one round trip.
+    with Session(engine.execution_options(isolation_level="AUTOCOMMIT")) as session:
+        lines = ask(session)
         seconds = sorted(_timed(session, ask) for _ in range(_RUNS))
-        session.rollback()
-        plans = [session.scalar(Explain(statement)) for statement in statements]
-    return Answer(lines, seconds[_RUNS // 2] * 1000, indexes_used(plans))
+        used = [each.custom for each in plans(session, lambda: ask(session))]
+    return Answer(lines, seconds[_RUNS // 2] * 1000, indexes_used(used))
 
 
 def _timed(session: Session, ask: Ask) -> float:
-    session.rollback()  # each in a transaction of its own, as a request would be
     started = time.perf_counter()
     ask(session)
     return time.perf_counter() - started

@@ -3,7 +3,20 @@
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from sqlalchemy import BindParameter, Column, ColumnElement, Index, Label, MetaData, Table, event
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    ColumnElement,
+    Float,
+    Index,
+    Integer,
+    Label,
+    MetaData,
+    Table,
+    Text,
+    event,
+    literal_column,
+)
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, MappedColumn
 from sqlalchemy.sql.visitors import replacement_traverse
 
@@ -81,6 +94,17 @@ def as_column(source: Source) -> ColumnElement[Any]:
         return column
     assert isinstance(source, ColumnElement)
     return source
+
+
+def constant(value: str | float) -> ColumnElement[Any]:
+    """Return a value that is written into a query: as a parameter each execution would pay for it.
+
+    Not for the expression of an index, which would take it for the column that leads it to its
+    table.
+    """
+    if isinstance(value, str):
+        return literal_column("'" + value.replace("'", "''") + "'", Text())
+    return literal_column(repr(value), Integer() if isinstance(value, int) else Float())
 
 
 def unlabelled(expression: ColumnElement[Any]) -> ColumnElement[Any]:

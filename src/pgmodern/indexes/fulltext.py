@@ -12,13 +12,18 @@ from sqlalchemy import (
     cast,
     func,
     literal,
-    literal_column,
     select,
 )
 from sqlalchemy.dialects.postgresql import REGCONFIG, TSQUERY, TSVECTOR
 
 from pgmodern.extensions import UNACCENT, Extension
-from pgmodern.indexes.declared import DeclaredIndex, Source, as_column, unlabelled
+from pgmodern.indexes.declared import (
+    DeclaredIndex,
+    Source,
+    as_column,
+    constant,
+    unlabelled,
+)
 
 Weight = Literal["A", "B", "C", "D"]
 SIMPLE_UNACCENT = "public.simple_unaccent"
@@ -76,7 +81,7 @@ class FullTextIndex(DeclaredIndex):
         stored: Source | None = None,
         configuration: str = SIMPLE_UNACCENT,
     ) -> None:
-        self._configuration = _regconfig(configuration)
+        self._configuration = cast(constant(configuration), REGCONFIG)
         self._sources = tuple((as_column(column), weight) for column, weight in sources)
         whole = document(self._sources, configuration).label("document")
         super().__init__(name, whole if stored is None else stored, method="gin")
@@ -101,12 +106,14 @@ class FullTextIndex(DeclaredIndex):
         """
         # A subquery is computed once; in a generic plan the cast was parsed again for every row.
         present = select(cast(func.querytree(query, type_=Text), TSQUERY)).scalar_subquery()
-        scaled_to_one = literal_column("32", Integer)
-        return func.ts_rank(self.vector, present, scaled_to_one, type_=Float)
+        scaled_to_one = 32
+        return func.ts_rank(self.vector, present, constant(scaled_to_one), type_=Float)
 
     def highlight(self, query: ColumnElement[Any]) -> ColumnElement[str]:
         """HTML: the sources' text, escaped, with the words found between <b> and </b>."""
-        text: ColumnElement[str] = func.concat_ws(" / ", *(column for column, _ in self._sources))
+        text: ColumnElement[str] = func.concat_ws(
+            constant(" / "), *(column for column, _ in self._sources)
+        )
         for character, entity in _ENTITIES.items():
-            text = func.replace(text, character, entity)
+            text = func.replace(text, constant(character), constant(entity))
         return func.ts_headline(self._configuration, text, query, type_=Text)

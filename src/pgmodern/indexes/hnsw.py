@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from numpy.typing import ArrayLike
-from sqlalchemy import ColumnElement, Float, cast, func, literal, literal_column
+from sqlalchemy import ColumnElement, Float, cast, func, literal
 
 from pgmodern.extensions import VECTOR, Extension
-from pgmodern.indexes.declared import DeclaredIndex, Source, as_column
+from pgmodern.indexes.declared import DeclaredIndex, Source, as_column, constant
 from pgmodern.types import Bit, HalfVector, Vector
 
 VECTOR_DIMENSIONS, HALFVEC_DIMENSIONS, BITS = 2_000, 4_000, 64_000
@@ -122,7 +122,7 @@ class HnswIndex(DeclaredIndex):
     def exact_distance(self, vector: ColumnElement[Any]) -> ColumnElement[float]:
         """The distance that rows are put in order by in the end, not served by the index."""
         exact = self.distance_of(self.vector, vector) if self.coarse else self.distance(vector)
-        return exact + 0  # so that another index of the column does not serve it either
+        return exact + constant(0)  # so that another index of the column does not serve it either
 
     def distance_of(
         self, column: ColumnElement[Any], vector: ColumnElement[Any]
@@ -136,8 +136,8 @@ class HnswIndex(DeclaredIndex):
         So does a vector of length zero, which has no direction: its cosine distance is NaN.
         """
         if self.metric == "l2":
-            return cast(1 / (1 + distance), Float())
-        product = 1 - distance if self.metric == "cosine" else -distance
+            return cast(constant(1) / (constant(1) + distance), Float())
+        product = constant(1) - distance if self.metric == "cosine" else -distance
         # PostgreSQL takes NaN for greater than any number.
-        product = func.coalesce(func.nullif(product, literal_column("'NaN'::float8")), 0.0)
-        return func.least(1.0, func.greatest(0.0, product), type_=Float())
+        product = func.coalesce(func.nullif(product, cast(constant("NaN"), Float)), constant(0.0))
+        return func.least(constant(1.0), func.greatest(constant(0.0), product), type_=Float())

@@ -5,7 +5,7 @@ from typing import ClassVar
 from sqlalchemy import ColumnElement, Float, Text, cast, func
 
 from pgmodern.extensions import PG_TRGM, Extension
-from pgmodern.indexes.declared import DeclaredIndex, Source
+from pgmodern.indexes.declared import DeclaredIndex, Source, constant
 
 
 class TrigramIndex(DeclaredIndex):
@@ -37,7 +37,7 @@ class TrigramIndex(DeclaredIndex):
         swapped shares no more of them than many a longer text does. The lengths tell these apart.
         """
         own, other = func.length(self.indexed), func.length(text)
-        ratio = cast(func.least(own, other), Float) / func.greatest(own, other, 1)
+        ratio = cast(func.least(own, other), Float) / func.greatest(own, other, constant(1))
         return self.similarity(text) * ratio
 
     def starts_with(self, prefix: ColumnElement[str] | str) -> ColumnElement[bool]:

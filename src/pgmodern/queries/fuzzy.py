@@ -11,13 +11,13 @@ from sqlalchemy import (
     cast,
     column,
     func,
-    literal_column,
     select,
     true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from pgmodern.indexes import TrigramIndex
+from pgmodern.indexes.declared import constant
 from pgmodern.queries.statement import Statement, after_setting, rows
 from pgmodern.queries.text import Typed, sought
 
@@ -38,16 +38,23 @@ def thresholds(text: ColumnElement[str]) -> Statement:
     few trigrams a threshold that allows a swap lets thousands of texts pass: it is not the first.
     """
     count = func.cardinality(func.show_trgm(text)).label("n")
-    counted = select(count).offset(literal_column("0")).subquery("counted")
+    counted = select(count).offset(rows(0)).subquery("counted")
     n = counted.c.n
-    numbers = cast(case((n <= _SHORT, _BROKEN_IF_SHORT), else_=_BROKEN), ARRAY(Integer))
+    few, many = constant(_BROKEN_IF_SHORT), constant(_BROKEN)
+    numbers = cast(case((n <= constant(_SHORT), few), else_=many), ARRAY(Integer))
     unnested = func.unnest(func.array_append(numbers, n))
     broken = unnested.table_valued(column("count", Integer)).render_derived("broken")
     b = broken.c.count
-    kept = cast(n - b, Float) / (n + b) - _SLACK
-    threshold = func.greatest(kept, _FLOOR, type_=Float).label("threshold")
+    kept = cast(n - b, Float) / (n + b) - constant(_SLACK)
+    threshold = func.greatest(kept, constant(_FLOOR), type_=Float).label("threshold")
     each = counted.join(broken, true())
-    return select(threshold).distinct().select_from(each).where(n > 0).order_by(threshold.desc())
+    return (
+        select(threshold)
+        .distinct()
+        .select_from(each)
+        .where(n > constant(0))
+        .order_by(threshold.desc())
+    )
 
 
 def fuzzy(

@@ -44,14 +44,14 @@ def or_exactly(
     distance = index.exact_distance(sought)
     exact = (
         select(*index.key, distance.label("distance"))
-        .where(came < enough, *conditions)
+        .where(came < rows(enough), *conditions)
         .order_by(distance.asc())
         .limit(rows(k))
         .cte(f"{best.name}_exact")
         .prefix_with("MATERIALIZED")
     )
     chosen = (*(best.c[column.key] for column in index.key), best.c.distance)
-    found = union_all(select(*chosen).where(came >= enough), select(exact)).subquery("found")
+    found = union_all(select(*chosen).where(came >= rows(enough)), select(exact)).subquery("found")
     key = (found.c[column.key] for column in index.key)
     score = index.score(found.c.distance)
     # Not within a scan of the graph: beyond the last that is near enough it would go on for long.

@@ -55,7 +55,7 @@ def nearest(
     graph = (
         select(*index.key, index.vector.label("whole") if index.coarse else distance)
         .where(*index.conditions, *map(_unweighed, where))
-        .where(*([_passing(index, conditions) > _FEW] if where else []))
+        .where(*([_passing(index, conditions) > rows(_FEW)] if where else []))
         .order_by(index.distance(scanning(sought, keep, ef_search)))
         .limit(rows(keep))
         .cte("graph")

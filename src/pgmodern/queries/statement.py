@@ -4,15 +4,17 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Integer,
     Select,
     and_,
     case,
     func,
     literal,
     select,
+    true,
 )
 from sqlalchemy.types import TypeEngine
+
+from pgmodern.indexes.declared import constant
 
 Statement = Select[*tuple[Any, ...]]
 
@@ -37,12 +39,16 @@ def after_setting(
     `__` stands for the dot of a setting's name. See the manual, 9.28.1 (`set_config`).
     """
     applied = (
-        func.set_config(name.replace("__", "."), setting, True).is_not(None)
+        func.set_config(constant(name.replace("__", ".")), _written(setting), true()).is_not(None)
         for name, setting in settings.items()
     )
     # As a mapping: given a tuple, `case` formats the value for an error that it then swallows,
     # which for a vector takes milliseconds.
     return case({and_(*applied): value})
+
+
+def _written(setting: str | ColumnElement[str]) -> ColumnElement[str]:
+    return constant(setting) if isinstance(setting, str) else setting
 
 
 def given(value: Any, kind: TypeEngine[Any]) -> ColumnElement[Any]:
@@ -57,4 +63,4 @@ def rows(count: int) -> ColumnElement[int]:
     """
     if not 0 <= count < _BIGINT:
         raise ValueError(f"a limit must be from 0 to {_BIGINT - 1}: {count}")
-    return literal(count, Integer, literal_execute=True)
+    return constant(count)

@@ -5,10 +5,9 @@ from typing import Any, ClassVar
 
 import psycopg
 from sqlalchemy import Table
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
 
 from pgmodern.queries.staging import Staging, count_of, raised_as_sqlalchemy_s
+from pgmodern.repositories.repository import AsyncRepository, Repository
 
 
 class _Bulk:
@@ -22,11 +21,8 @@ class _Bulk:
         return Staging(self.table, self.stored, self.unique)
 
 
-class BulkRepository(_Bulk):
+class BulkRepository(_Bulk, Repository):
     """Store rows in bulk."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
 
     def store(self, rows: Iterable[Sequence[Any]]) -> int:
         """Insert or update rows, given in the order of `stored`, by COPY; return how many.
@@ -48,11 +44,8 @@ class BulkRepository(_Bulk):
         return count_of(stored)
 
 
-class AsyncBulkRepository(_Bulk):
+class AsyncBulkRepository(_Bulk, AsyncRepository):
     """The asynchronous twin of BulkRepository."""
-
-    def __init__(self, session: AsyncSession) -> None:
-        self.session = session
 
     async def store(self, rows: Iterable[Sequence[Any]]) -> int:
         """Insert or update rows, given in the order of `stored`, by COPY; return how many.

@@ -3,12 +3,11 @@
 from typing import ClassVar
 
 from sqlalchemy import ColumnElement
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
 
 from pgmodern.queries.counts import Count, count_of, estimated, settled
 from pgmodern.queries.explain import Explain
 from pgmodern.queries.statement import Statement
+from pgmodern.repositories.repository import AsyncRepository, Repository
 
 
 class _Counts:
@@ -17,11 +16,8 @@ class _Counts:
     counted: ClassVar[Statement]
 
 
-class CountRepository(_Counts):
+class CountRepository(_Counts, Repository):
     """Count rows by the planner's estimate, and exactly where they are few."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
 
     def estimated_count(self, *where: ColumnElement[bool], exact_below: int = 1_000) -> Count:
         """Return how many rows meet the conditions; fewer than `exact_below` are counted.
@@ -30,16 +26,13 @@ class CountRepository(_Counts):
         one for the age of the statistics or the exact count.
         """
         counted = self.counted.where(*where)
-        estimate = estimated(self.session.scalar(Explain(counted, verbose=True)))
-        found = self.session.execute(settled(counted, estimate, exact_below)).one()
+        estimate = estimated(self._execute(Explain(counted, verbose=True)).scalar())
+        found = self._execute(settled(counted, estimate, exact_below)).one()
         return count_of(found, estimate, exact_below)
 
 
-class AsyncCountRepository(_Counts):
+class AsyncCountRepository(_Counts, AsyncRepository):
     """The asynchronous twin of CountRepository."""
-
-    def __init__(self, session: AsyncSession) -> None:
-        self.session = session
 
     async def estimated_count(self, *where: ColumnElement[bool], exact_below: int = 1_000) -> Count:
         """Return how many rows meet the conditions; fewer than `exact_below` are counted.
@@ -48,6 +41,6 @@ class AsyncCountRepository(_Counts):
         one for the age of the statistics or the exact count.
         """
         counted = self.counted.where(*where)
-        estimate = estimated(await self.session.scalar(Explain(counted, verbose=True)))
-        found = (await self.session.execute(settled(counted, estimate, exact_below))).one()
+        estimate = estimated((await self._execute(Explain(counted, verbose=True))).scalar())
+        found = (await self._execute(settled(counted, estimate, exact_below))).one()
         return count_of(found, estimate, exact_below)

@@ -1,12 +1,11 @@
 """Search by what a JSONB document holds, newest first."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, FromClause, Text, and_, bindparam
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import InstrumentedAttribute
 
 from pgmodern.errors import DocumentError
 from pgmodern.indexes import JsonbIndex
@@ -16,6 +15,7 @@ from pgmodern.queries.documents import checked as checked_path
 from pgmodern.queries.documents import is_json_path, json_path
 from pgmodern.queries.pages import Position, checked, cut
 from pgmodern.queries.statement import Statement
+from pgmodern.repositories.repository import AsyncRepository, Repository, Values
 from pgmodern.repositories.rows import R, Shown, kept_or_made
 
 Columns = tuple[ColumnElement[Any], ...]
@@ -36,13 +36,13 @@ class _Documents(Shown[R]):
         size: int,
         after: Position | None,
         where: Conditions = (),
-        values: Mapping[str, Any] | None = None,
-    ) -> Statement:
+        values: Values | None = None,
+    ) -> tuple[Statement, Values]:
         order = tuple(each.__clause_element__() for each in self.newest_first)
         place = {} if after is None else _named(checked(after, order))
         build = kept_or_made(_page, where, values)
         statement = build(self.payload, self.document, order, where, size, after is not None)
-        return statement.params({**place, **(values or {})})
+        return statement, {**place, **(values or {})}
 
     def _cut(self, found: Iterable[Any], size: int) -> Page[R]:
         make, width = type(self).row, len(self.newest_first)
@@ -96,15 +96,12 @@ def _not_a_path(path: str) -> DocumentError:
     return DocumentError(f"{path[:100]!r} is not a JSON path.", "Write it like $.tracks[*].artist.")
 
 
-class DocumentRepository(_Documents[R]):
+class DocumentRepository(_Documents[R], Repository):
     """Find rows by their document; pages are keyset pages, `after` is the last page's."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
 
     def newest(self, size: int = 20, after: Position | None = None) -> Page[R]:
         """Return a page of all rows."""
-        return self._cut(self.session.execute(self._page(size, after)), size)
+        return self._cut(self._execute(*self._page(size, after)), size)
 
     def where(
         self,
@@ -118,8 +115,7 @@ class DocumentRepository(_Documents[R]):
         A condition that is made once, with `bindparam` where its `values` go, spares each call
         the making of its statement.
         """
-        statement = self._page(size, after, conditions, values)
-        return self._cut(self.session.execute(statement), size)
+        return self._cut(self._execute(*self._page(size, after, conditions, values)), size)
 
     def containing(self, document: Json, size: int = 20, after: Position | None = None) -> Page[R]:
         """Return a page of the rows whose document contains this one; may raise DocumentError."""
@@ -137,15 +133,12 @@ class DocumentRepository(_Documents[R]):
         return found
 
 
-class AsyncDocumentRepository(_Documents[R]):
+class AsyncDocumentRepository(_Documents[R], AsyncRepository):
     """The asynchronous twin of DocumentRepository."""
-
-    def __init__(self, session: AsyncSession) -> None:
-        self.session = session
 
     async def newest(self, size: int = 20, after: Position | None = None) -> Page[R]:
         """Return a page of all rows."""
-        return self._cut(await self.session.execute(self._page(size, after)), size)
+        return self._cut(await self._execute(*self._page(size, after)), size)
 
     async def where(
         self,
@@ -159,8 +152,7 @@ class AsyncDocumentRepository(_Documents[R]):
         A condition that is made once, with `bindparam` where its `values` go, spares each call
         the making of its statement.
         """
-        statement = self._page(size, after, conditions, values)
-        return self._cut(await self.session.execute(statement), size)
+        return self._cut(await self._execute(*self._page(size, after, conditions, values)), size)
 
     async def containing(
         self, document: Json, size: int = 20, after: Position | None = None

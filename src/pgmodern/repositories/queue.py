@@ -5,12 +5,11 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 from sqlalchemy import Update
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
 
 from pgmodern.queries import Queue, acknowledge, claim
 from pgmodern.queries.staging import count_of
 from pgmodern.queries.statement import Statement
+from pgmodern.repositories.repository import AsyncRepository, Repository
 from pgmodern.repositories.rows import R, Shown
 
 
@@ -31,39 +30,33 @@ def _acknowledge(queue: Queue) -> Update:
     return acknowledge(queue)
 
 
-class QueueRepository(_Queue[R]):
+class QueueRepository(_Queue[R], Repository):
     """Claim rows that wait and acknowledge them, both in the one transaction of a batch."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
 
     def claim(self, batch: int = 100) -> list[R]:
         """Return the next rows that wait, at most so many, and lock them until the commit.
 
         None may come while others hold what must be done first.
         """
-        return self._rows(self.session.execute(_claim(self.payload, self.queue, batch)))
+        return self._rows(self._execute(_claim(self.payload, self.queue, batch)))
 
     def acknowledge(self, keys: Sequence[Any]) -> int:
         """Say that these rows are done; return how many were not yet."""
         given = {"pgmodern_done": list(keys)}
-        return count_of(self.session.execute(_acknowledge(self.queue), given))
+        return count_of(self._execute(_acknowledge(self.queue), given))
 
 
-class AsyncQueueRepository(_Queue[R]):
+class AsyncQueueRepository(_Queue[R], AsyncRepository):
     """The asynchronous twin of QueueRepository."""
-
-    def __init__(self, session: AsyncSession) -> None:
-        self.session = session
 
     async def claim(self, batch: int = 100) -> list[R]:
         """Return the next rows that wait, at most so many, and lock them until the commit.
 
         None may come while others hold what must be done first.
         """
-        return self._rows(await self.session.execute(_claim(self.payload, self.queue, batch)))
+        return self._rows(await self._execute(_claim(self.payload, self.queue, batch)))
 
     async def acknowledge(self, keys: Sequence[Any]) -> int:
         """Say that these rows are done; return how many were not yet."""
         given = {"pgmodern_done": list(keys)}
-        return count_of(await self.session.execute(_acknowledge(self.queue), given))
+        return count_of(await self._execute(_acknowledge(self.queue), given))

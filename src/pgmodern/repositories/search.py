@@ -4,13 +4,12 @@ from functools import lru_cache
 from typing import ClassVar
 
 from sqlalchemy import Text, bindparam
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
 
 from pgmodern.indexes import FullTextIndex, TrigramIndex
 from pgmodern.queries import Leg, full_text, fuzzy, hybrid, suggest, with_payload
 from pgmodern.queries.statement import Statement
 from pgmodern.queries.text import cleaned, web_search
+from pgmodern.repositories.repository import AsyncRepository, Repository, Values
 from pgmodern.repositories.rows import R, Shown
 
 
@@ -20,21 +19,29 @@ class _Search(Shown[R]):
     trigram: ClassVar[TrigramIndex]
     words: ClassVar[FullTextIndex]
 
-    def _fuzzy(self, text: str, limit: int) -> Statement:
-        statement = _fuzzy(self.payload, self.trigram, limit)
-        return statement.params(pgmodern_text=cleaned(text))
+    def _fuzzy(self, limit: int) -> Statement:
+        return _fuzzy(self.payload, self.trigram, limit)
 
-    def _full_text(self, text: str, limit: int) -> Statement:
-        statement = _full_text(self.payload, self.words, limit)
-        return statement.params(pgmodern_words=web_search(text))
+    def _full_text(self, limit: int) -> Statement:
+        return _full_text(self.payload, self.words, limit)
 
-    def _search(self, text: str, limit: int) -> Statement:
-        statement = _search(self.payload, self.words, self.trigram, limit)
-        return statement.params(pgmodern_text=cleaned(text), pgmodern_words=web_search(text))
+    def _search(self, limit: int) -> Statement:
+        return _search(self.payload, self.words, self.trigram, limit)
 
-    def _suggest(self, prefix: str, limit: int) -> Statement:
-        statement = _suggest(self.payload, self.trigram, limit)
-        return statement.params(pgmodern_text=cleaned(prefix))
+    def _suggest(self, limit: int) -> Statement:
+        return _suggest(self.payload, self.trigram, limit)
+
+
+def _asked(text: str) -> Values:
+    return {"pgmodern_text": cleaned(text)}
+
+
+def _words(text: str) -> Values:
+    return {"pgmodern_words": web_search(text)}
+
+
+def _both(text: str) -> Values:
+    return {**_asked(text), **_words(text)}
 
 
 # To build a statement can take longer than PostgreSQL takes to answer it. So each is built once,
@@ -67,47 +74,41 @@ def _suggest(payload: Statement, trigram: TrigramIndex, limit: int) -> Statement
     return with_payload(payload, suggest(trigram, _TEXT, limit), trigram)
 
 
-class SearchRepository(_Search[R]):
+class SearchRepository(_Search[R], Repository):
     """Search a table by text; rows come with a score in 0..1, the best first."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
 
     def fuzzy(self, text: str, limit: int = 10) -> list[R]:
         """Return the rows most alike the text, however it is misspelt."""
-        return self._rows(self.session.execute(self._fuzzy(text, limit)))
+        return self._rows(self._execute(self._fuzzy(limit), _asked(text)))
 
     def full_text(self, text: str, limit: int = 10) -> list[R]:
         """Return the rows that match words, "a phrase", or, -not; with a highlight."""
-        return self._rows(self.session.execute(self._full_text(text, limit)))
+        return self._rows(self._execute(self._full_text(limit), _words(text)))
 
     def search(self, text: str, limit: int = 10) -> list[R]:
         """Return what full text and similarity rank highest together."""
-        return self._rows(self.session.execute(self._search(text, limit)))
+        return self._rows(self._execute(self._search(limit), _both(text)))
 
     def suggest(self, prefix: str, limit: int = 10) -> list[R]:
         """Return the rows that start with what is typed so far, the shortest first."""
-        return self._rows(self.session.execute(self._suggest(prefix, limit)))
+        return self._rows(self._execute(self._suggest(limit), _asked(prefix)))
 
 
-class AsyncSearchRepository(_Search[R]):
+class AsyncSearchRepository(_Search[R], AsyncRepository):
     """The asynchronous twin of SearchRepository."""
-
-    def __init__(self, session: AsyncSession) -> None:
-        self.session = session
 
     async def fuzzy(self, text: str, limit: int = 10) -> list[R]:
         """Return the rows most alike the text, however it is misspelt."""
-        return self._rows(await self.session.execute(self._fuzzy(text, limit)))
+        return self._rows(await self._execute(self._fuzzy(limit), _asked(text)))
 
     async def full_text(self, text: str, limit: int = 10) -> list[R]:
         """Return the rows that match words, "a phrase", or, -not; with a highlight."""
-        return self._rows(await self.session.execute(self._full_text(text, limit)))
+        return self._rows(await self._execute(self._full_text(limit), _words(text)))
 
     async def search(self, text: str, limit: int = 10) -> list[R]:
         """Return what full text and similarity rank highest together."""
-        return self._rows(await self.session.execute(self._search(text, limit)))
+        return self._rows(await self._execute(self._search(limit), _both(text)))
 
     async def suggest(self, prefix: str, limit: int = 10) -> list[R]:
         """Return the rows that start with what is typed so far, the shortest first."""
-        return self._rows(await self.session.execute(self._suggest(prefix, limit)))
+        return self._rows(await self._execute(self._suggest(limit), _asked(prefix)))

@@ -1,6 +1,6 @@
 """Search by meaning, and bulk storage of embeddings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ from pgmodern.queries import nearest, with_payload
 from pgmodern.queries.staging import Staging
 from pgmodern.queries.statement import Statement
 from pgmodern.repositories.bulk import AsyncBulkRepository, BulkRepository
+from pgmodern.repositories.repository import Values
 from pgmodern.repositories.rows import R, Shown, kept_or_made
 
 
@@ -32,13 +33,13 @@ class _Vectors(Shown[R]):
         where: tuple[ColumnElement[bool], ...],
         breadth: tuple[int | None, int | None],
         threshold: float | None,
-        values: Mapping[str, Any],
-    ) -> Statement:
+        values: Values,
+    ) -> tuple[Statement, Values]:
         build = kept_or_made(_nearest, where, values)
         near = None if threshold is None else _THRESHOLD
         statement = build(self.payload, self.vectors, k, where, breadth, near)
         given = {"pgmodern_vector": self.vectors.operand.check(vector), **values}
-        return statement.params(given if near is None else given | {near.key: threshold})
+        return statement, given if near is None else given | {near.key: threshold}
 
     def _staging(self) -> Staging:
         return Staging(self.vectors.parent, self.stored, self.unique)
@@ -85,8 +86,8 @@ class VectorRepository(_Vectors[R], BulkRepository):
         A condition that is made once, with `bindparam` where its `values` go, spares each call
         the making of its statement. Raises VectorError when the vector does not fit the column.
         """
-        statement = self._nearest(vector, k, where, (ef_search, oversampling), threshold, values)
-        return self._rows(self.session.execute(statement))
+        asked = self._nearest(vector, k, where, (ef_search, oversampling), threshold, values)
+        return self._rows(self._execute(*asked))
 
 
 class AsyncVectorRepository(_Vectors[R], AsyncBulkRepository):
@@ -110,5 +111,5 @@ class AsyncVectorRepository(_Vectors[R], AsyncBulkRepository):
         A condition that is made once, with `bindparam` where its `values` go, spares each call
         the making of its statement. Raises VectorError when the vector does not fit the column.
         """
-        statement = self._nearest(vector, k, where, (ef_search, oversampling), threshold, values)
-        return self._rows(await self.session.execute(statement))
+        asked = self._nearest(vector, k, where, (ef_search, oversampling), threshold, values)
+        return self._rows(await self._execute(*asked))

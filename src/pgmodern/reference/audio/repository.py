@@ -146,7 +146,7 @@ class SampleRepository(VectorRepository[SampleHit]):
     ) -> list[SampleHit] | None:
         """Return the other samples that sound most like one; None when that is not embedded."""
         values = {"sample_id": sample_id, "threshold": threshold}
-        found = self.session.execute(statements.similar(limit), values)
+        found = self._execute(statements.similar(limit), values)
         return _hits(found.all())
 
     def save(self, embeddings: Iterable[NewSampleEmbedding]) -> int:
@@ -216,7 +216,7 @@ class AsyncSampleRepository(AsyncVectorRepository[SampleHit]):
     ) -> list[SampleHit] | None:
         """Return the other samples that sound most like one; None when that is not embedded."""
         values = {"sample_id": sample_id, "threshold": threshold}
-        found = await self.session.execute(statements.similar(limit), values)
+        found = await self._execute(statements.similar(limit), values)
         return _hits(found.all())
 
     async def save(self, embeddings: Iterable[NewSampleEmbedding]) -> int:

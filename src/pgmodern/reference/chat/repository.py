@@ -175,7 +175,7 @@ class ConversationRepository(CountRepository):
 
     def conversations_with_last_messages(self, user_id: str, n: int = 1) -> list[ConversationRow]:
         """Return a user's conversations, the last updated first, with their last `n` messages."""
-        found = self.session.execute(statements.with_last_messages(user_id, n))
+        found = self._execute(*statements.with_last_messages(user_id, n))
         return _conversations(found)
 
     def with_metadata(
@@ -194,7 +194,7 @@ class AsyncConversationRepository(AsyncCountRepository):
         self, user_id: str, n: int = 1
     ) -> list[ConversationRow]:
         """Return a user's conversations, the last updated first, with their last `n` messages."""
-        found = await self.session.execute(statements.with_last_messages(user_id, n))
+        found = await self._execute(*statements.with_last_messages(user_id, n))
         return _conversations(found)
 
     async def with_metadata(
@@ -238,9 +238,7 @@ class MessageRepository(CountRepository):
         Of one conversation, or of the conversations of one user; given both, of that conversation
         if it is that user's.
         """
-        return _hits(
-            self.session.execute(statements.search(query, limit, conversation_id, user_id))
-        )
+        return _hits(self._execute(*statements.search(query, limit, conversation_id, user_id)))
 
     def with_metadata(
         self, metadata: Json, size: int = 20, after: Position | None = None
@@ -268,7 +266,7 @@ class AsyncMessageRepository(AsyncCountRepository):
         if it is that user's.
         """
         return _hits(
-            await self.session.execute(statements.search(query, limit, conversation_id, user_id))
+            await self._execute(*statements.search(query, limit, conversation_id, user_id))
         )
 
     async def with_metadata(

@@ -51,14 +51,17 @@ _CONVERSATION = bindparam("conversation_id", type_=Uuid)
 
 def search(
     query: str, limit: int, conversation_id: uuid.UUID | None, user_id: str | None
-) -> Statement:
-    """Select the messages that match, of one conversation or one user if given, the best first."""
+) -> tuple[Statement, dict[str, Any]]:
+    """Select the messages that match, of one conversation or one user if given, the best first.
+
+    Beside it the values of its parameters.
+    """
     values: dict[str, Any] = {"pgmodern_words": web_search(query)}
     if conversation_id is not None:
         values["conversation_id"] = conversation_id
     if user_id is not None:
         values["user_id"] = stored(user_id)
-    return _search(limit, conversation_id is not None, user_id is not None).params(values)
+    return _search(limit, conversation_id is not None, user_id is not None), values
 
 
 def stored(user_id: str) -> str | None:
@@ -134,9 +137,12 @@ def _count(found: Statement) -> ColumnElement[int]:
     return select(func.count()).select_from(found.subquery()).scalar_subquery()
 
 
-def with_last_messages(user_id: str, n: int) -> Statement:
-    """Select a user's conversations, the last updated first, each beside its last messages."""
-    return _with_last_messages(n).params(user_id=stored(user_id))
+def with_last_messages(user_id: str, n: int) -> tuple[Statement, dict[str, Any]]:
+    """Select a user's conversations, the last updated first, each beside its last messages.
+
+    Beside it the values of its parameters.
+    """
+    return _with_last_messages(n), {"user_id": stored(user_id)}
 
 
 @lru_cache

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
 
 from pgmodern.queries.text import storable
 from pgmodern.reference.fragrance import statements
+from pgmodern.repositories.repository import AsyncRepository, Repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +44,13 @@ def _rewarded(context: str, algorithm: str, successes: float, failures: float) -
     return {**given, "successes": successes, "failures": failures}
 
 
-class AlgorithmPerformanceRepository:
+class AlgorithmPerformanceRepository(Repository):
     """A bandit: which algorithm to recommend by, learnt from what pleased."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
 
     def beliefs(self, context: str = "default") -> dict[str, Belief]:
         """Return what is known of each algorithm in a context."""
         given = {"context": storable(context)}
-        return _known(self.session.execute(statements.beliefs(), given))
+        return _known(self._execute(statements.beliefs(), given))
 
     def choose(
         self,
@@ -70,19 +66,16 @@ class AlgorithmPerformanceRepository:
     ) -> Belief:
         """Add what pleased and what did not, atomically; return what is known then."""
         given = _rewarded(context, algorithm, successes, failures)
-        return Belief(*self.session.execute(statements.reward(), given).one())
+        return Belief(*self._execute(statements.reward(), given).one())
 
 
-class AsyncAlgorithmPerformanceRepository:
+class AsyncAlgorithmPerformanceRepository(AsyncRepository):
     """The asynchronous twin of AlgorithmPerformanceRepository."""
-
-    def __init__(self, session: AsyncSession) -> None:
-        self.session = session
 
     async def beliefs(self, context: str = "default") -> dict[str, Belief]:
         """Return what is known of each algorithm in a context."""
         given = {"context": storable(context)}
-        return _known(await self.session.execute(statements.beliefs(), given))
+        return _known(await self._execute(statements.beliefs(), given))
 
     async def choose(
         self,
@@ -98,4 +91,4 @@ class AsyncAlgorithmPerformanceRepository:
     ) -> Belief:
         """Add what pleased and what did not, atomically; return what is known then."""
         given = _rewarded(context, algorithm, successes, failures)
-        return Belief(*(await self.session.execute(statements.reward(), given)).one())
+        return Belief(*(await self._execute(statements.reward(), given)).one())

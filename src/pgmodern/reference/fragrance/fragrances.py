@@ -43,7 +43,7 @@ def _filters(
 
 def _similar(
     to: uuid.UUID | ArrayLike, limit: int, recall: float, popular: bool, given: dict[str, Any]
-) -> Statement:
+) -> tuple[Statement, dict[str, Any]]:
     if isinstance(to, uuid.UUID):
         sought: dict[str, Any] = {"fragrance_id": to}
     else:
@@ -51,7 +51,7 @@ def _similar(
     known = "fragrance_id" in sought
     kept = statements.oversampling(recall)
     statement = statements.similar(limit, kept, *given, to_fragrance=known, popular=popular)
-    return statement.params(given | sought)
+    return statement, given | sought
 
 
 class FragranceRepository(SearchRepository[FragranceHit]):
@@ -78,7 +78,7 @@ class FragranceRepository(SearchRepository[FragranceHit]):
         VectorError when the vector is of length zero or does not fit the column.
         """
         given = _filters(brand, accords, min_rating, words)
-        return self._rows(self.session.execute(_similar(to, limit, recall, popular, given)))
+        return self._rows(self._execute(*_similar(to, limit, recall, popular, given)))
 
 
 class AsyncFragranceRepository(AsyncSearchRepository[FragranceHit]):
@@ -105,4 +105,4 @@ class AsyncFragranceRepository(AsyncSearchRepository[FragranceHit]):
         VectorError when the vector is of length zero or does not fit the column.
         """
         given = _filters(brand, accords, min_rating, words)
-        return self._rows(await self.session.execute(_similar(to, limit, recall, popular, given)))
+        return self._rows(await self._execute(*_similar(to, limit, recall, popular, given)))
