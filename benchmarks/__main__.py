@@ -29,6 +29,7 @@ from benchmarks import (
     paths,
     pooled,
     profiles,
+    round_trips,
     runners,
     search_vector,
     stalls,
@@ -59,8 +60,19 @@ QUESTIONS: dict[str, Callable[[Engine, Dataset], Report]] = {
     "profiles": profiles.ask,
     "upgrade": upgrade.ask,
     "overhead": overhead.ask,
+    "round_trips": round_trips.ask,
 }
-WITHOUT_DATA = {"events", "paths", "bandit", "stalls", "runners", "backfill", "pooled", "profiles"}
+WITHOUT_DATA = {
+    "events",
+    "paths",
+    "bandit",
+    "stalls",
+    "runners",
+    "backfill",
+    "pooled",
+    "profiles",
+    "round_trips",
+}
 
 
 def main(
