@@ -15,11 +15,11 @@ from pgmodern.queries.documents import checked as checked_path
 from pgmodern.queries.documents import is_json_path, json_path
 from pgmodern.queries.pages import Position, checked, cut
 from pgmodern.queries.statement import Statement
+from pgmodern.repositories.conditions import Conditions, Where, conditions
 from pgmodern.repositories.repository import AsyncRepository, Repository, Values
-from pgmodern.repositories.rows import R, Shown, kept_or_made
+from pgmodern.repositories.rows import R, Shown
 
 Columns = tuple[ColumnElement[Any], ...]
-Conditions = tuple[ColumnElement[bool], ...]
 
 
 class _Documents(Shown[R]):
@@ -35,14 +35,14 @@ class _Documents(Shown[R]):
         self,
         size: int,
         after: Position | None,
-        where: Conditions = (),
+        where: Where = (),
         values: Values | None = None,
     ) -> tuple[Statement, Values]:
         order = tuple(each.__clause_element__() for each in self.newest_first)
         place = {} if after is None else _named(checked(after, order))
-        build = kept_or_made(_page, where, values)
-        statement = build(self.payload, self.document, order, where, size, after is not None)
-        return statement, {**place, **(values or {})}
+        met = conditions(where)
+        statement = _page(self.payload, self.document, order, met, size, after is not None)
+        return statement, {**place, **met.values, **(values or {})}
 
     def _cut(self, found: Iterable[Any], size: int) -> Page[R]:
         make, width = type(self).row, len(self.newest_first)
@@ -55,15 +55,15 @@ def _page(
     payload: Statement,
     document: JsonbIndex,
     order: Columns,
-    where: Conditions,
+    met: Conditions,
     size: int,
     follows: bool,
 ) -> Statement:
     types = _named([column.type for column in order])
     after = tuple(bindparam(name, type_=kind) for name, kind in types.items()) if follows else None
-    if not where:
+    if not met.where:
         return page(payload.add_columns(*order), order, after, size)
-    found = documents(document, where, order).subquery("found")
+    found = documents(document, met.parameters, order).subquery("found")
     place = [_of(found, column) for column in order]
     chosen = page(found.select(), place, after, size).cte("page")
     same = and_(*(column == chosen.c[column.key] for column in document.key))
@@ -105,17 +105,16 @@ class DocumentRepository(_Documents[R], Repository):
 
     def where(
         self,
-        *conditions: ColumnElement[bool],
+        *where: ColumnElement[bool],
         size: int = 20,
         after: Position | None = None,
         **values: Any,
     ) -> Page[R]:
         """Return a page of the rows that meet the conditions.
 
-        A condition that is made once, with `bindparam` where its `values` go, spares each call
-        the making of its statement.
+        `values` are those of parameters (`bindparam`) that the conditions name.
         """
-        return self._cut(self._execute(*self._page(size, after, conditions, values)), size)
+        return self._cut(self._execute(*self._page(size, after, where, values)), size)
 
     def containing(self, document: Json, size: int = 20, after: Position | None = None) -> Page[R]:
         """Return a page of the rows whose document contains this one; may raise DocumentError."""
@@ -142,17 +141,16 @@ class AsyncDocumentRepository(_Documents[R], AsyncRepository):
 
     async def where(
         self,
-        *conditions: ColumnElement[bool],
+        *where: ColumnElement[bool],
         size: int = 20,
         after: Position | None = None,
         **values: Any,
     ) -> Page[R]:
         """Return a page of the rows that meet the conditions.
 
-        A condition that is made once, with `bindparam` where its `values` go, spares each call
-        the making of its statement.
+        `values` are those of parameters (`bindparam`) that the conditions name.
         """
-        return self._cut(await self._execute(*self._page(size, after, conditions, values)), size)
+        return self._cut(await self._execute(*self._page(size, after, where, values)), size)
 
     async def containing(
         self, document: Json, size: int = 20, after: Position | None = None

@@ -1,10 +1,7 @@
 """What every repository shows of the rows that it finds."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from inspect import unwrap
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Generic, TypeVar
-
-from sqlalchemy import ColumnElement
 
 from pgmodern.queries.statement import Statement
 
@@ -20,15 +17,3 @@ class Shown(Generic[R]):
     def _rows(self, found: Iterable[Any]) -> list[R]:
         make = type(self).row
         return [make(*each) for each in found]
-
-
-def kept_or_made(
-    build: Callable[..., Statement],
-    where: Sequence[ColumnElement[bool]],
-    values: Mapping[str, Any] | None,
-) -> Callable[..., Statement]:
-    """Return the builder that keeps its statements, or for conditions of one call the one within.
-
-    Conditions without values are others each time: what is kept of them would never come again.
-    """
-    return build if values or not where else unwrap(build)

@@ -12,8 +12,9 @@ from pgmodern.queries import nearest, with_payload
 from pgmodern.queries.staging import Staging
 from pgmodern.queries.statement import Statement
 from pgmodern.repositories.bulk import AsyncBulkRepository, BulkRepository
+from pgmodern.repositories.conditions import Conditions, conditions
 from pgmodern.repositories.repository import Values
-from pgmodern.repositories.rows import R, Shown, kept_or_made
+from pgmodern.repositories.rows import R, Shown
 
 
 class _Vectors(Shown[R]):
@@ -35,10 +36,11 @@ class _Vectors(Shown[R]):
         threshold: float | None,
         values: Values,
     ) -> tuple[Statement, Values]:
-        build = kept_or_made(_nearest, where, values)
+        met = conditions(where)
         near = None if threshold is None else _THRESHOLD
-        statement = build(self.payload, self.vectors, k, where, breadth, near)
-        given = {"pgmodern_vector": self.vectors.operand.check(vector), **values}
+        statement = _nearest(self.payload, self.vectors, k, met, breadth, near)
+        sought = self.vectors.operand.check(vector)
+        given = {**met.values, "pgmodern_vector": sought, **values}
         return statement, given if near is None else given | {near.key: threshold}
 
     def _staging(self) -> Staging:
@@ -53,14 +55,20 @@ def _nearest(
     payload: Statement,
     vectors: HnswIndex,
     k: int,
-    where: tuple[ColumnElement[bool], ...],
+    met: Conditions,
     breadth: tuple[int | None, int | None],
     threshold: ColumnElement[float] | None,
 ) -> Statement:
     vector = bindparam("pgmodern_vector", type_=vectors.operand)
     ef_search, more = breadth
     found = nearest(
-        vectors, vector, k, where=where, ef_search=ef_search, oversampling=more, threshold=threshold
+        vectors,
+        vector,
+        k,
+        where=met.parameters,
+        ef_search=ef_search,
+        oversampling=more,
+        threshold=threshold,
     )
     return with_payload(payload, found, vectors)
 
@@ -83,8 +91,8 @@ class VectorRepository(_Vectors[R], BulkRepository):
         Those with a score below the `threshold` are left out. What `ef_search` and `oversampling`
         are is said by `queries.nearest`.
 
-        A condition that is made once, with `bindparam` where its `values` go, spares each call
-        the making of its statement. Raises VectorError when the vector does not fit the column.
+        `values` are those of parameters (`bindparam`) that the conditions name. Raises VectorError
+        when the vector does not fit the column.
         """
         asked = self._nearest(vector, k, where, (ef_search, oversampling), threshold, values)
         return self._rows(self._execute(*asked))
@@ -108,8 +116,8 @@ class AsyncVectorRepository(_Vectors[R], AsyncBulkRepository):
         Those with a score below the `threshold` are left out. What `ef_search` and `oversampling`
         are is said by `queries.nearest`.
 
-        A condition that is made once, with `bindparam` where its `values` go, spares each call
-        the making of its statement. Raises VectorError when the vector does not fit the column.
+        `values` are those of parameters (`bindparam`) that the conditions name. Raises VectorError
+        when the vector does not fit the column.
         """
         asked = self._nearest(vector, k, where, (ef_search, oversampling), threshold, values)
         return self._rows(await self._execute(*asked))
