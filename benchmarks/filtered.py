@@ -1,6 +1,6 @@
 """The nearest of those that pass a filter: whether the right way to find them is chosen."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import ColumnElement, Engine, select
 from sqlalchemy.orm import Session
@@ -24,17 +24,25 @@ from benchmarks.nearest import (
 )
 from benchmarks.report import Figure, Report
 from pgmodern.queries.graph import scanning
+from pgmodern.queries.nearest import wider
+from pgmodern.queries.statement import rows
 
 QUERIES = 150
 SELECTED = (0.0001, 0.001, 0.01, 0.1, 0.5, 1.0)
 BEHIND = 1.3  # times the better way of both, at most
 
+Way = Callable[..., list[int]]
+
 
 def ids_iteratively(session: Session, vector: Vectors, *where: ColumnElement[bool]) -> list[int]:
-    """Scan the graph until enough pass, or until pgvector gives up."""
+    """Scan the graph until as many pass as `nearest` wants, or until pgvector gives up."""
     index = Recording.embedding_hnsw
-    nearest = index.distance(scanning(index.literal(vector), K, EF_SEARCH))
-    return list(session.scalars(select(Recording.id).where(*where).order_by(nearest).limit(K)))
+    many = wider(K)
+    distance = index.distance(scanning(index.literal(vector), many, EF_SEARCH))
+    shown = index.distance(index.literal(vector)).label("distance")
+    wide = select(Recording.id, shown).where(*where).order_by(distance)
+    found = wide.limit(rows(many)).cte("found").prefix_with("MATERIALIZED")
+    return list(session.scalars(select(found.c.id).order_by(found.c.distance).limit(rows(K))))
 
 
 def measure(engine: Engine, split: Split, part: float) -> list[Figure]:
@@ -42,11 +50,11 @@ def measure(engine: Engine, split: Split, part: float) -> list[Figure]:
     bound = round(part * BUCKETS)
     condition = Recording.bucket < bound
     queries = list(split.asked[:QUERIES])
-    ways = [
-        timed(engine, queries, lambda session, vector, way=way: way(session, vector, condition))
-        for way in (ids, ids_exactly, ids_iteratively)
-    ]
-    ours, exactly, iteratively = ways
+
+    def asked(way: Way) -> Timed[list[int]]:
+        return timed(engine, queries, lambda session, vector: way(session, vector, condition))
+
+    ways = ours, exactly, iteratively = asked(ids), asked(ids_exactly), asked(ids_iteratively)
     truth = exact(split, split.asked[:QUERIES], split.buckets < bound)
     what = f"{part:.2%} pass"
     better = min(exactly, iteratively, key=lambda way: way.p95)
@@ -81,5 +89,7 @@ def ask(engine: Engine, dataset: Dataset) -> Report:
         [
             f"{len(split.rows):,} real vectors; the filter is a range of a column with a B-tree, "
             f"at random to the vectors. {QUERIES} queries, the same for each way, seed {SEED}.",
+            f"Always iterative: the graph gives {wider(K)} that pass, of which the nearest {K} are "
+            f"kept, as ours does; of {K} alone the recall at 10 % was 0.91.",
         ],
     )

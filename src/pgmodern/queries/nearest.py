@@ -7,22 +7,30 @@ from typing import Any
 from numpy.typing import ArrayLike
 from sqlalchemy import (
     CTE,
+    BigInteger,
     BinaryExpression,
     ColumnElement,
-    ScalarSelect,
+    Float,
     case,
+    cast,
+    column,
     func,
     select,
+    table,
     true,
 )
+from sqlalchemy.dialects.postgresql import OID
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from pgmodern.indexes import HnswIndex
+from pgmodern.indexes.catalogue import quoted
+from pgmodern.indexes.declared import constant
 from pgmodern.queries.graph import or_exactly, scanning
 from pgmodern.queries.statement import Statement, rows
 
-# So many rows are sooner compared one by one than found among the others by the graph.
-_FEW = 2_000
+# To come to one row by the graph costs as much as to compare so many; measured, see `few`.
+_DEARER = 15
+_FEWEST = 2_000
 _RANGES = {operator.lt, operator.le, operator.gt, operator.ge}
 
 
@@ -50,44 +58,83 @@ def nearest(
     """
     sought = vector if isinstance(vector, ColumnElement) else index.literal(vector)
     conditions = (*index.conditions, *where)
-    keep = k * (oversampling or index.oversampling) if index.coarse else k
+    if index.coarse:
+        keep = enough = k * (oversampling or index.oversampling)
+    else:
+        keep, enough = wider(k) if where else k, k
     distance = index.distance(sought).label("distance")
     graph = (
         select(*index.key, index.vector.label("whole") if index.coarse else distance)
         .where(*index.conditions, *map(_unweighed, where))
-        .where(*([_passing(index, conditions) > rows(_FEW)] if where else []))
+        .where(*([_are_many(index, conditions, keep)] if where else []))
         .order_by(index.distance(scanning(sought, keep, ef_search)))
         .limit(rows(keep))
         .cte("graph")
         .prefix_with("MATERIALIZED")
     )
-    best = _finest(graph, index, sought, k) if index.coarse else graph
-    return or_exactly(best, (graph, keep), index, sought, k, conditions, threshold)
+    best = _best(graph, index, sought, k) if index.coarse or where else graph
+    return or_exactly(best, (graph, enough), index, sought, k, conditions, threshold)
 
 
-def _finest(graph: CTE, index: HnswIndex, sought: ColumnElement[Any], k: int) -> CTE:
-    distance = index.distance_of(graph.c.whole, sought)
+def wider(k: int) -> int:
+    """How many rows that pass a filter are taken from the graph to find the nearest `k` of them.
+
+    It gives them in no strict order, and where few pass, some of the nearest come late. Measured
+    on real vectors: recall@10 is 0.91 without where a tenth passes, and 0.97 with.
+    """
+    return k + max(20, k // 2) if k else 0
+
+
+def _best(graph: CTE, index: HnswIndex, sought: ColumnElement[Any], k: int) -> CTE:
+    """Select the nearest of what the graph gave, of a coarse one by the whole vectors."""
+    distance = index.distance_of(graph.c.whole, sought) if index.coarse else graph.c.distance
     key = [graph.c[column.key] for column in index.key]
     nearest_first = select(*key, distance.label("distance")).order_by(distance).limit(rows(k))
-    return nearest_first.cte("finest").prefix_with("MATERIALIZED")
+    return nearest_first.cte("best").prefix_with("MATERIALIZED")
 
 
-def _passing(index: HnswIndex, conditions: Sequence[ColumnElement[bool]]) -> ScalarSelect[int]:
-    """Count the rows that meet the conditions, no further than it takes to know that not few do."""
-    some = select(*index.key).where(*conditions).limit(rows(_FEW + 1)).subquery()
-    return select(func.count()).select_from(some).scalar_subquery()
+def _are_many(
+    index: HnswIndex, conditions: Sequence[ColumnElement[bool]], keep: int
+) -> ColumnElement[bool]:
+    """Whether more rows meet the conditions than are few, counting no further than that."""
+    limit = _once(few(index, keep), "few")
+    some = select(constant(1)).select_from(index.parent).where(*conditions)
+    counted = some.limit(limit + constant(1)).subquery()
+    return select(func.count()).select_from(counted).scalar_subquery() > limit
+
+
+def few(index: HnswIndex, keep: int) -> ColumnElement[int]:
+    """How many rows are sooner compared one by one than found among the others by the graph.
+
+    Where `p` of `n` rows pass, the graph comes by `keep * n / p` rows until `keep` of them do. That
+    costs what `p` comparisons do where `p * p` is `keep * n` times a constant. `n` is what the
+    table had when it was last analyzed.
+    """
+    name = constant(quoted(index.parent.name, index.parent.schema))
+    n = select(_RELATION.c.reltuples).where(_RELATION.c.oid == func.to_regclass(name, type_=OID))
+    size = func.greatest(n.scalar_subquery(), constant(0))
+    as_many = func.sqrt(size * constant(keep * _DEARER))
+    return cast(func.greatest(as_many, constant(_FEWEST)), BigInteger)
+
+
+def _once(value: ColumnElement[int], name: str) -> ColumnElement[int]:
+    found = select(value.label("value")).cte(name).prefix_with("MATERIALIZED")
+    return select(found.c.value).scalar_subquery()
+
+
+_RELATION = table("pg_class", column("oid", OID), column("reltuples", Float), schema="pg_catalog")
 
 
 def _unweighed(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     """Keep the planner from guessing how many rows pass a range: here many do.
 
     Under a generic plan it takes a range for one row in two hundred, and would rather sort those
-    than scan the graph.
+    than scan the graph. That an expression is not NULL it takes for granted.
     """
 
     def unweighed(element: Any, **_: Any) -> Any:
         if isinstance(element, BinaryExpression) and element.operator in _RANGES:
-            return case({element: true()})
+            return case({element: true()}).is_not(None)
         return element if isinstance(element, CTE) else None  # a copy would be another one
 
     weighed: ColumnElement[bool] = replacement_traverse(condition, {}, unweighed)
