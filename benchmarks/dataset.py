@@ -74,6 +74,34 @@ class Perfume:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """A question to a collection, its embedding, and how relevant its documents are, by id."""
+
+    text: str
+    embedding: NDArray[np.float32]
+    relevance: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A document of a collection, and its embedding."""
+
+    id: str
+    title: str
+    text: str
+    embedding: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """Documents, and questions about them that people have judged."""
+
+    name: str
+    papers: list[Paper]
+    questions: list[Question]
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """The files under one folder; every method raises DataMissing when its file is not there."""
 
@@ -152,6 +180,30 @@ class Dataset:
     def characters(self) -> list[dict[str, Any]]:
         """Return the attributes of the 36,868 characters."""
         return [each["attributes"] for each in self._documents("chat/characters.jsonl.gz")]
+
+    def collection(self, name: Literal["cranfield", "cisi"]) -> Collection:
+        """Return a collection of the classic retrieval experiments, without unjudged questions."""
+        vectors = {kind: self._embeddings(f"{name}_{kind}") for kind in ("docs", "queries")}
+        judged: dict[str, dict[str, int]] = {}
+        with gzip.open(self._file(f"ir/{name}_qrels.tsv.gz"), "rt", encoding="utf-8") as lines:
+            for row in csv.DictReader(lines, delimiter="\t"):
+                relevance = judged.setdefault(row["query_id"], {})
+                relevance[row["doc_id"]] = max(0, int(row["rel"]))
+        papers = [
+            Paper(each["id"], each["title"], each["text"], vectors["docs"][each["id"]])
+            for each in self._documents(f"ir/{name}_docs.jsonl.gz")
+        ]
+        questions = [
+            Question(each["text"], vectors["queries"][each["id"]], judged[each["id"]])
+            for each in self._documents(f"ir/{name}_queries.jsonl.gz")
+            if each["id"] in judged
+        ]
+        return Collection(name, papers, questions)
+
+    def _embeddings(self, name: str) -> dict[str, NDArray[np.float32]]:
+        with np.load(self._file(f"vectors/ir_{name}_minilm384.npz")) as held:
+            vectors = held["vectors"].astype(np.float32)
+            return dict(zip(map(str, held["ids"]), vectors, strict=True))
 
     def _documents(self, name: str) -> Iterator[dict[str, Any]]:
         with gzip.open(self._file(name), "rt", encoding="utf-8") as lines:

@@ -121,8 +121,9 @@ def load(engine: Engine, split: Split, names: Sequence[str]) -> tuple[float, flo
         Recording.embedding_hnsw.create(connection)
     built = time.perf_counter()
     with engine.begin() as connection:
-        for index in Recording.__table__.indexes - {Recording.embedding_hnsw}:  # type: ignore[attr-defined]
-            index.create(connection)
+        for index in Recording.__table__.indexes:  # type: ignore[attr-defined]
+            if not isinstance(index, HnswIndex):
+                index.create(connection)
     settle(engine, Recording.__tablename__)
     return loaded - started, built - loaded
 

@@ -7,16 +7,18 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from sqlalchemy import URL, Engine, text
+from sqlalchemy import URL, Engine, MetaData, insert, text
 from sqlalchemy.orm import Session
 
-from pgmodern import cli
+from pgmodern import cli, tuning
 from pgmodern.errors import SettingsError
-from pgmodern.reference.audio import Sample
+from pgmodern.reference.audio import Sample, SampleEmbedding
 from pgmodern.reference.music import AILog, Artist, Base
 
 PGMODERN = str(Path(sys.executable).with_name("pgmodern"))
@@ -81,8 +83,8 @@ def test_check_looks_for_your_own_models(database_url: URL, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("path", ["nowhere:metadata", "json:nothing", "json:loads", "json", ""])
 def test_models_that_are_not_there_are_an_error(path: str) -> None:
-    with pytest.raises(SettingsError, match="--models"):
-        cli.load_metadata(path)
+    with pytest.raises(SettingsError, match="like an example"):
+        cli.load_declared(path, MetaData, "an example")
 
 
 @pytest.fixture
@@ -215,7 +217,40 @@ def test_partition_advice_of_nothing_is_an_error(
 
 
 def test_models_may_be_an_attribute_of_a_class() -> None:
-    assert cli.load_metadata(cli.REFERENCE[0]) is Base.metadata
+    assert cli.load_declared(cli.REFERENCE[0], MetaData, "") is Base.metadata
+
+
+def test_an_index_is_tuned_and_what_was_found_is_stored_with_it(
+    database_url: URL, engine: Engine
+) -> None:
+    vectors = np.random.default_rng(1).normal(size=(60, 1536)).astype(np.float32)
+    samples = [{"id": n, "title": "t"} for n in range(60)]
+    embeddings = [{"sample_id": n, "vibe_vector": vector} for n, vector in enumerate(vectors)]
+    with engine.begin() as connection:
+        connection.execute(insert(Sample), samples)
+        connection.execute(insert(SampleEmbedding), embeddings)
+    index = "pgmodern.reference.audio:SampleEmbedding.vibe_hnsw"
+    result = pgmodern(database_url, "tune", index, "--queries", "7", "-k", "5", "--json")
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert (found["ef_search"], found["k"], found["recall"]) == (20, 5, 1)
+    assert "exact scans: 7" in result.stderr
+    with Session(engine) as session:
+        stored = tuning.load(session, SampleEmbedding.vibe_hnsw)
+    assert asdict(stored["ix_sample_embeddings_vibe_vector"]) == found
+    result = pgmodern(database_url, "tune", index, "--queries", "7")
+    assert result.stdout.startswith(
+        "ix_sample_embeddings_vibe_vector: ef_search=20, recall@10 1.000"
+    )
+
+
+def test_an_index_that_cannot_be_tuned_says_why(migrated_database_url: URL) -> None:
+    index = "pgmodern.reference.audio:SampleEmbedding.vibe_hnsw"
+    for asked, problem in ((index, "holds no vector"), (index[:-5], "like pgmodern.reference")):
+        result = pgmodern(migrated_database_url, "tune", asked)
+        assert result.returncode == 1
+        assert problem in result.stderr
+        assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from pgmodern import queries
 from pgmodern.reference import audio, chat, fragrance, music
-from tests.queries import test_groups, test_paths, test_queue, test_staged
+from tests.queries import test_batch, test_bm25, test_groups, test_paths, test_queue, test_staged
 from tests.reference.audio import test_repository as of_audio
 from tests.reference.chat import test_repository as of_chat
 from tests.reference.fragrance import test_events, test_interactions, test_similar
@@ -83,6 +83,8 @@ PROVED_BY: dict[Method, Callable[..., object]] = {
 }
 MUSIC_READS = {(table, read.partition(":")[0]) for table, read, *_ in of_music.READS}
 QUERIES_PROVED_BY: dict[str, Callable[..., object] | tuple[str, str]] = {
+    "batch": test_batch.test_a_batch_is_served_by_the_index_of_its_search,
+    "bm25": test_bm25.test_words_are_looked_up_in_the_index,
     "claim": test_queue.test_a_claim_is_served_by_the_index_of_what_waits,
     "documents": ("archives", "containing"),
     "full_text": ("tracks", "full_text"),

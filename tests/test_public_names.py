@@ -58,6 +58,8 @@ PUBLIC = {
         "Reach",
         "Stage",
         "acknowledge",
+        "batch",
+        "bm25",
         "claim",
         "documents",
         "full_text",

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from psycopg.errors import UndefinedTable
@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Engine, MetaData
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
-from pgmodern import embedders, settings
+from pgmodern import embedders, settings, tuning
 from pgmodern.doctor import Finding, Kind, Severity, diagnose, examine, report
 from pgmodern.doctor.diagnosis import SEVERITIES
 from pgmodern.doctor.partitioning import partition_advice as advise
@@ -29,6 +30,8 @@ from pgmodern.doctor.unused_indexes import DAYS
 from pgmodern.engine import create_async_engine, create_engine, unavailable
 from pgmodern.environment import database_url
 from pgmodern.errors import EmbedderError, MigrationError, PgmodernError, SettingsError
+from pgmodern.indexes import HnswIndex
+from pgmodern.progress import progress
 
 REFERENCE = [
     f"pgmodern.reference.{name}:Base.metadata" for name in ("music", "chat", "audio", "fragrance")
@@ -104,7 +107,7 @@ def check(
     ] = REFERENCE,
 ) -> None:
     """Check extensions and declared indexes; exit code 1 when something is not as it should be."""
-    metadata = [load_metadata(each) for each in models]
+    metadata = [load_declared(each, MetaData, REFERENCE[0]) for each in models]
     with _engine() as engine, engine.connect() as connection:
         findings = examine(connection, metadata)
     if as_json:
@@ -191,22 +194,67 @@ def partition_advice(
         raise typer.Exit(1)
 
 
-def load_metadata(path: str) -> MetaData:
-    """Return the metadata at `module:attribute`; raises SettingsError when it is not there."""
+_TUNED = "pgmodern.reference.audio:SampleEmbedding.vibe_hnsw"
+
+
+@app.command(
+    epilog=f"Examples:  pgmodern tune {_TUNED}\n\n"
+    "pgmodern tune shop.models:Product.embedding_hnsw --recall 0.99 -k 50 --json"
+)
+def tune(
+    index: Annotated[str, typer.Argument(help="The declared index, as module:Model.index.")],
+    recall: Annotated[
+        float, typer.Option(min=0.01, max=1, help="The part of the nearest that is to be found.")
+    ] = 0.95,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many nearest are asked for.")] = 10,
+    queries: Annotated[
+        int, typer.Option(min=1, help="How many rows, at random, are asked for theirs.")
+    ] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Find the cheapest search of an HNSW index that reaches a recall, and store it with the index.
+
+    Each query is answered by an exact scan of the table, too. Applications use what is stored
+    when they start with pgmodern.tuning.load, or declare it.
+    """
+    declared = load_declared(index, HnswIndex, _TUNED)
+    with (
+        _engine() as engine,
+        Session(engine) as session,
+        progress("exact scans", queries) as advance,
+    ):
+        found = tuning.tune(session, declared, recall, k=k, queries=queries, advance=advance)
+        session.commit()
+    if as_json:
+        typer.echo(json.dumps(asdict(found)))
+        return
+    used = (
+        f"oversampling={found.oversampling}" if declared.coarse else f"ef_search={found.ef_search}"
+    )
+    typer.echo(
+        f"{declared.name}: {used}, recall@{k} {found.recall:.3f}, "
+        f"{found.milliseconds:.1f} ms a search (median)"
+    )
+
+
+D = TypeVar("D")
+
+
+def load_declared(path: str, kind: type[D], example: str) -> D:
+    """Return what is declared at `module:attribute`; raises SettingsError when it is not there."""
     module, _, attribute = path.partition(":")
+    like = f"Write it like {example}."
     sys.path.insert(0, str(Path.cwd()))  # where an application's own modules are
     try:
         found: Any = import_module(module)
         for name in attribute.split("."):
             found = getattr(found, name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise SettingsError(
-            f"--models {path}: {error}", f"Write it like {REFERENCE[0]}."
-        ) from error
+        raise SettingsError(f"{path}: {error}", like) from error
     finally:
         sys.path.pop(0)
-    if not isinstance(found, MetaData):
-        raise SettingsError(f"--models {path} is no MetaData.", f"Write it like {REFERENCE[0]}.")
+    if not isinstance(found, kind):
+        raise SettingsError(f"{path} is no {kind.__name__}.", like)
     return found
 
 

@@ -5,6 +5,7 @@ from functools import reduce
 from typing import Any, ClassVar, Literal
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Float,
     Integer,
@@ -90,6 +91,15 @@ class FullTextIndex(DeclaredIndex):
     def vector(self) -> ColumnElement[Any]:
         """The tsvector that is indexed: the stored column, or the expression."""
         return unlabelled(self.indexed)
+
+    @property
+    def stored(self) -> str | None:
+        """The name of the column that is indexed; None for an index on the expression."""
+        return self.vector.name if isinstance(self.vector, Column) else None
+
+    def lexemes(self, text: ColumnElement[str]) -> ColumnElement[Any]:
+        """The words of a text as the index holds them, a tsvector."""
+        return func.to_tsvector(self._configuration, text, type_=TSVECTOR)
 
     def query(self, text: str | ColumnElement[str]) -> ColumnElement[Any]:
         """Parse words, "a phrase", or, -not (manual, 12.3.2); a text that PostgreSQL can store."""

@@ -11,6 +11,7 @@ from pgmodern.indexes.declared import DeclaredIndex, Source, as_column, constant
 from pgmodern.types import Bit, HalfVector, Vector
 
 VECTOR_DIMENSIONS, HALFVEC_DIMENSIONS, BITS = 2_000, 4_000, 64_000
+EF_SEARCH = 100
 
 Metric = Literal["cosine", "l2", "inner_product"]
 
@@ -39,6 +40,8 @@ class HnswIndex(DeclaredIndex):
     above 65,504 fits no `halfvec`, and the INSERT of one fails; of `normalised` vectors none is
     above 1, and a cosine is the same.
 
+    `ef_search` is how broadly it is searched, unless a query says otherwise.
+
     A coarse index holds less: the first `prefix` dimensions (of a Matryoshka model they say the
     most), or, `quantised`, a bit for the sign of each number. A search finds `oversampling` times
     as many rows as were asked for by it, and the whole vectors put those in order.
@@ -54,6 +57,7 @@ class HnswIndex(DeclaredIndex):
         metric: Metric = "cosine",
         m: int = 16,
         ef_construction: int = 128,
+        ef_search: int = EF_SEARCH,
         as_halfvec: bool = False,
         normalised: bool = False,
         prefix: int | None = None,
@@ -79,7 +83,7 @@ class HnswIndex(DeclaredIndex):
             raise TypeError(f"{name}: quantised vectors are neither vector nor halfvec")
         if oversampling < 1:
             raise ValueError(f"{name}: oversampling must not be below 1")
-        self.oversampling = oversampling
+        self.ef_search, self.oversampling = ef_search, oversampling
         self.vector = vector
         self._quantised, self._prefix = quantised, prefix
         kind = type(stored)(dimensions)

@@ -2,8 +2,7 @@
 
 import json
 import math
-import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -17,7 +16,6 @@ from pgmodern.indexes.declared import DeclaredIndex, Source, as_column, unlabell
 
 Json = Mapping[str, "Json"] | Sequence["Json"] | str | int | float | bool | None
 Scalar = str | int | float | Decimal
-Compare = Callable[[Any, Any], ColumnElement[bool]]
 
 _TEXT_CHARACTERS = 256
 _NUMBER_CHARACTERS = 100
@@ -88,26 +86,38 @@ class JsonbKeyIndex(DeclaredIndex):
 
     def equals(self, value: Scalar) -> ColumnElement[bool]:
         """Whether the key holds exactly this value."""
-        return and_(self._held == self._bound(value), *self._exactly(operator.eq, value))
+        return and_(self._held == self._bound(value), *self._exactly(value))
 
     def between(self, low: Scalar | None, high: Scalar | None) -> ColumnElement[bool]:
-        """Whether the key holds a value from `low` to `high`, both included; None is no bound."""
+        """Whether the key holds a value from `low` to `high`, both included; None is no bound.
+
+        Raises DocumentError for a text of 256 characters or more.
+        """
         bounds = []
         if low is not None:
-            bounds += [self._held >= self._bound(low), *self._exactly(operator.ge, low)]
+            bounds.append(self._held >= self._end(low))
         if high is not None:
-            bounds += [self._held <= self._bound(high), *self._exactly(operator.le, high)]
+            bounds.append(self._held <= self._end(high))
         return and_(*bounds) if bounds else self._held.is_not(None)
+
+    def _end(self, value: Scalar) -> ColumnElement[Any]:
+        # The C library takes minutes to compare some long texts by a language's rules.
+        if self.kind == "text" and len(str(value)) >= _TEXT_CHARACTERS:
+            raise DocumentError(
+                f"A range of {self.json_key!r} ends at a text of {len(str(value)):,} characters.",
+                f"Use less than {_TEXT_CHARACTERS}.",
+            )
+        return self._bound(value)
 
     @property
     def _held(self) -> ColumnElement[Any]:
         return unlabelled(self.indexed)
 
-    def _exactly(self, compare: Compare, value: Scalar) -> list[ColumnElement[bool]]:
+    def _exactly(self, value: Scalar) -> list[ColumnElement[bool]]:
         """Compare the whole text where the index, which holds its start, cannot tell."""
         if self.kind == "number" or len(str(value)) < _TEXT_CHARACTERS:
             return []
-        return [compare(self._text, literal(str(value), Text))]
+        return [self._text == literal(str(value), Text)]
 
     def _bound(self, value: Scalar) -> ColumnElement[Any]:
         if self.kind == "number":

@@ -4,6 +4,8 @@ A search returns the primary key and a `score` in 0..1, best first, at most `lim
 `with_payload` joins what is to be shown to the few rows that were found.
 """
 
+from pgmodern.queries.batch import batch
+from pgmodern.queries.bm25 import bm25
 from pgmodern.queries.counts import Count
 from pgmodern.queries.documents import documents
 from pgmodern.queries.fulltext import full_text
@@ -27,6 +29,8 @@ __all__ = [
     "Reach",
     "Stage",
     "acknowledge",
+    "batch",
+    "bm25",
     "claim",
     "documents",
     "full_text",

@@ -8,18 +8,15 @@ from sqlalchemy import CTE, ColumnElement, func, select, union_all
 from pgmodern.indexes import HnswIndex
 from pgmodern.queries.statement import Statement, rows, under
 
-_EF_SEARCH = 100
 _EF_SEARCH_MAX = 1000
 _SCAN_TUPLES = 20_000
 
 
-def scanning(
-    sought: ColumnElement[Any], k: int, ef_search: int | None = None
-) -> ColumnElement[Any]:
+def scanning(sought: ColumnElement[Any], k: int, ef_search: int) -> ColumnElement[Any]:
     """Return what is sought, under the settings of an iterative scan for `k` rows."""
     return under(
         sought,
-        hnsw__ef_search=str(min(_EF_SEARCH_MAX, max(k, ef_search or _EF_SEARCH))),
+        hnsw__ef_search=str(min(_EF_SEARCH_MAX, max(k, ef_search))),
         hnsw__iterative_scan="relaxed_order",
         hnsw__max_scan_tuples=str(max(_SCAN_TUPLES, 2 * k)),
     )
@@ -33,11 +30,14 @@ def or_exactly(
     k: int,
     conditions: Sequence[ColumnElement[bool]],
     threshold: float | ColumnElement[float] | None = None,
+    before: Sequence[CTE] = (),
 ) -> Statement:
     """Select the `k` rows of `best`, which has key and distance: key and score, the best first.
 
     Where what was `scanned` holds fewer rows than the number beside it, all that meet the
-    conditions are compared instead. Of either, none whose score is below the `threshold`.
+    conditions are compared instead. Of either, none whose score is below the `threshold`. `before`
+    are the steps from what was scanned to `best`. They all stay within the statement, which can
+    thus be one of a `batch`.
     """
     graph, enough = scanned
     came = select(func.count()).select_from(graph).scalar_subquery()
@@ -56,4 +56,5 @@ def or_exactly(
     score = index.score(found.c.distance)
     # Not within a scan of the graph: beyond the last that is near enough it would go on for long.
     near = [] if threshold is None else [score >= threshold]
-    return select(*key, score.label("score")).where(*near).order_by(found.c.distance)
+    shown = select(*key, score.label("score")).where(*near).order_by(found.c.distance)
+    return shown.add_cte(*dict.fromkeys((*before, graph, best, exact)), nest_here=True)

@@ -50,9 +50,10 @@ def nearest(
     they are compared one by one. Otherwise the graph is scanned iteratively until `k` pass; where
     it gives up early (they lie far away), an exact scan takes over. So `k` rows come back whenever
     `k` exist, less those whose score is below the `threshold`. `ef_search` (1..1000) is the
-    breadth of the graph's scan: more recall for more time. The conditions may also speak of other
-    tables, by `column.in_(select(...))`. A coarse index gives `oversampling` times `k` rows (its
-    own unless said), which the whole vectors put in order.
+    breadth of the graph's scan: more recall for more time. A coarse index gives `oversampling`
+    times `k` rows, which the whole vectors put in order. Of both the index has its own, which hold
+    unless others are given. The conditions may also speak of other tables, by
+    `column.in_(select(...))`.
 
     Raises VectorError when the vector does not fit the column.
     """
@@ -67,7 +68,7 @@ def nearest(
         select(*index.key, index.vector.label("whole") if index.coarse else distance)
         .where(*index.conditions, *map(_unweighed, where))
         .where(*([_are_many(index, conditions, keep)] if where else []))
-        .order_by(index.distance(scanning(sought, keep, ef_search)))
+        .order_by(index.distance(scanning(sought, keep, ef_search or index.ef_search)))
         .limit(rows(keep))
         .cte("graph")
         .prefix_with("MATERIALIZED")

@@ -16,4 +16,5 @@ def with_payload(payload: Statement, search: Statement, index: DeclaredIndex) ->
     numbered = select(hits, func.row_number().over().label("pgmodern_place"))
     found = numbered.cte("hits").prefix_with("MATERIALIZED")
     same = and_(*(column == found.c[column.key] for column in index.key))
-    return payload.join(found, same).add_columns(found.c.score).order_by(found.c.pgmodern_place)
+    shown = payload.join(found, same).add_columns(found.c.score).order_by(found.c.pgmodern_place)
+    return shown.add_cte(found, nest_here=True)

@@ -32,10 +32,13 @@ def staged(stages: Sequence[Stage], *, where: Sequence[ColumnElement[bool]] = ()
     first, last = stages[0], stages[-1]
     conditions = (*first.index.conditions, *where)
     coarse = _coarse(first, stages[1:], conditions)
-    graph = coarse
+    steps = [coarse]
     for number, stage in enumerate(stages[1:], 1):
-        graph = _finer(graph, stage, number)
-    return or_exactly(graph, (coarse, first.keep), last.index, last.sought, last.keep, conditions)
+        steps.append(_finer(steps[-1], stage, number))
+    scanned = coarse, first.keep
+    return or_exactly(
+        steps[-1], scanned, last.index, last.sought, last.keep, conditions, before=steps
+    )
 
 
 def _coarse(stage: Stage, finer: Sequence[Stage], conditions: Sequence[ColumnElement[bool]]) -> CTE:
@@ -44,7 +47,7 @@ def _coarse(stage: Stage, finer: Sequence[Stage], conditions: Sequence[ColumnEle
     return (
         select(*stage.index.key, *vectors)
         .where(*conditions)
-        .order_by(stage.index.distance(scanning(stage.sought, stage.keep)))
+        .order_by(stage.index.distance(scanning(stage.sought, stage.keep, stage.index.ef_search)))
         .limit(rows(stage.keep))
         .cte("coarse")
         .prefix_with("MATERIALIZED")

@@ -36,7 +36,9 @@ class _Vectors(Shown[R]):
         threshold: float | None,
         values: Values,
     ) -> tuple[Statement, Values]:
-        met = conditions(where)
+        met, (ef_search, oversampling) = conditions(where), breadth
+        # What the index is tuned to is a part of what the statement is kept by.
+        breadth = ef_search or self.vectors.ef_search, oversampling or self.vectors.oversampling
         near = None if threshold is None else _THRESHOLD
         statement = _nearest(self.payload, self.vectors, k, met, breadth, near)
         sought = self.vectors.operand.check(vector)

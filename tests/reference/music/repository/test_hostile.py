@@ -83,7 +83,8 @@ def _reads(session: Session, asked: str) -> None:
         try:
             read(asked)
         except DocumentError:
-            assert read == archives.matching or not _storable(asked)
+            # A range has shorter ends, see test_jsonb.
+            assert read == archives.matching or not _storable(asked) or len(asked) >= 256
 
 
 @_hostile

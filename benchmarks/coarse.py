@@ -1,0 +1,97 @@
+"""What an index that holds less of each vector saves, and what it costs to put that right."""
+
+import time
+
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
+
+from benchmarks.database import megabytes
+from benchmarks.dataset import Dataset
+from benchmarks.latency import timed
+from benchmarks.nearest import (
+    BUILD_MEMORY,
+    DIMENSIONS,
+    SEED,
+    K,
+    Recording,
+    RecordingRepository,
+    Split,
+    exact,
+    held_out,
+    load,
+    recall,
+)
+from benchmarks.report import Figure, Report
+from pgmodern.errors import VectorError
+from pgmodern.indexes import HnswIndex
+from pgmodern.tuning import tune
+
+QUERIES, TUNED_ON = 400, 60
+TARGETS = (0.95, 0.99)
+_EMBEDDING = Recording.__table__.c.embedding
+WAYS = {
+    "vector": HnswIndex("ix_recordings_vector", _EMBEDDING),
+    "halfvec": Recording.embedding_hnsw,
+    "bits": HnswIndex("ix_recordings_bits", _EMBEDDING, quantised=True),
+    "the first 192 dimensions": HnswIndex(
+        "ix_recordings_192", _EMBEDDING, prefix=DIMENSIONS // 2, as_halfvec=True
+    ),
+}
+
+
+def build(engine: Engine, index: HnswIndex) -> float:
+    """Build an index, unless it is there; return how many seconds that took."""
+    started = time.perf_counter()
+    with engine.begin() as connection:
+        connection.execute(text(f"SET LOCAL maintenance_work_mem = '{BUILD_MEMORY}'"))
+        index.create(connection, checkfirst=True)
+    return time.perf_counter() - started
+
+
+def measure(engine: Engine, split: Split, what: str, index: HnswIndex) -> list[Figure]:
+    """Tune an index for each recall, and ask it for the neighbours of what is not in the table."""
+    figures = [Figure(f"{what}: index", megabytes(engine, str(index.name)), "MB")]
+    repository = type("Repository", (RecordingRepository,), {"vectors": index})
+    queries = list(split.asked[:QUERIES])
+    truth = exact(split, split.asked[:QUERIES])
+    for target in TARGETS:
+        with Session(engine) as session:
+            try:
+                tuned = tune(session, index, target, k=K, queries=TUNED_ON)
+            except VectorError:
+                figures.append(Figure(f"{what}, tuned for {target}: not reached", 0, ""))
+                continue
+            session.commit()
+        found = timed(engine, queries, lambda s, v: [hit.id for hit in repository(s).nearest(v, K)])
+        how = (
+            f"oversampling {tuned.oversampling}" if index.coarse else f"ef_search {tuned.ef_search}"
+        )
+        label = f"{what}, tuned for {target} ({how})"
+        figures += [
+            Figure(f"{label}: recall@{K}", recall(found.results, truth), ""),
+            Figure(f"{label}: p50", found.p50),
+            Figure(f"{label}: p95", found.p95),
+        ]
+    return figures
+
+
+def ask(engine: Engine, dataset: Dataset) -> Report:
+    """Measure whole vectors, halved numbers, their signs alone, and half of the dimensions."""
+    split = held_out(dataset.vectors())
+    songs = dataset.tracks()
+    _, halved = load(engine, split, [f"{song.title} - {song.artist}" for song in songs])
+    figures = []
+    for what, index in WAYS.items():
+        seconds = build(engine, index) if index is not Recording.embedding_hnsw else halved
+        figures.append(Figure(f"{what}: build", seconds, "s"))
+        figures += measure(engine, split, what, index)
+    return Report(
+        f"coarse: the {K} nearest by indexes that hold less",
+        "none",
+        figures,
+        [
+            f"{len(split.rows):,} real vectors of {DIMENSIONS} dimensions, of a model that is not "
+            f"of the Matryoshka kind; {QUERIES} held out and asked for, seed {SEED}. Tuned on "
+            f"{TUNED_ON} rows of the table by pgmodern.tuning, m = 16, ef_construction = 128.",
+        ],
+    )
