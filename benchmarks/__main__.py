@@ -25,6 +25,8 @@ from benchmarks import (
     fragrance,
     full_text,
     fuzzy,
+    loading,
+    misspelt,
     nearest,
     overhead,
     paths,
@@ -49,6 +51,8 @@ QUESTIONS: dict[str, Callable[[Engine, Dataset], Report]] = {
     "nearest": nearest.ask,
     "filtered": filtered.ask,
     "coarse": coarse.ask,
+    "misspelt": misspelt.ask,
+    "loading": loading.ask,
     "relevance": relevance.ask,
     "chat": chat.ask,
     "chat_writes": chat_writes.ask,
@@ -76,6 +80,7 @@ WITHOUT_DATA = {
     "pooled",
     "profiles",
     "round_trips",
+    "loading",
 }
 
 

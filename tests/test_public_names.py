@@ -24,6 +24,7 @@ PUBLIC = {
         "JsonbIndex",
         "JsonbKeyIndex",
         "Listener",
+        "LoadError",
         "LockPolicy",
         "MigrationError",
         "PgmodernError",
@@ -167,6 +168,7 @@ PUBLIC = {
         "QueueRepository",
         "SearchRepository",
         "VectorRepository",
+        "load",
     ],
 }
 FOUND = list(pkgutil.walk_packages(pgmodern.__path__, "pgmodern."))

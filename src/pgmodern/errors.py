@@ -7,6 +7,7 @@
     ├── ExtensionError        an extension is absent, too old or may not be created
     ├── MigrationError        a revision cannot run, or would destroy data
     ├── EmbedderError         a model could not be loaded or did not answer
+    ├── LoadError             a row of a load cannot be stored
     ├── VectorError           a vector has the wrong dimension or a number that is not finite
     └── DocumentError         a document or path that JSONB cannot hold or read
 
@@ -55,6 +56,15 @@ class EmbedderError(PgmodernError):
 
 class VectorError(PgmodernError, ValueError, DontWrapMixin):
     """A vector has the wrong dimension, or holds a number that is not finite."""
+
+
+class LoadError(PgmodernError):
+    """A row of a load cannot be stored: the one at `position`, from 0; so many are `stored`."""
+
+    def __init__(self, cause: str, cure: str, position: int = 0, stored: int = 0) -> None:
+        super().__init__(cause, cure)
+        self.position = position
+        self.stored = stored
 
 
 class DocumentError(PgmodernError, ValueError, DontWrapMixin):

@@ -97,6 +97,7 @@ class Staging:
             f"SELECT {names} FROM {target} WITH NO DATA"
         )
         self.copy = f"COPY pgmodern_staging ({names}) FROM STDIN (FORMAT BINARY)"
+        self.copy_new = f"COPY {target} ({names}) FROM STDIN (FORMAT BINARY)"
         self.merge = _written(
             f"INSERT INTO {target} ({names}) SELECT DISTINCT ON ({unique}, {alone}) {names} "
             f"FROM pgmodern_staging ORDER BY {unique}, {alone}, ctid DESC "

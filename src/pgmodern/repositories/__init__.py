@@ -10,6 +10,7 @@ A repository of your own names its row, the columns to show and the declared ind
 from pgmodern.repositories.bulk import AsyncBulkRepository, BulkRepository
 from pgmodern.repositories.counts import AsyncCountRepository, CountRepository
 from pgmodern.repositories.documents import AsyncDocumentRepository, DocumentRepository
+from pgmodern.repositories.load import load
 from pgmodern.repositories.queue import AsyncQueueRepository, QueueRepository
 from pgmodern.repositories.search import AsyncSearchRepository, SearchRepository
 from pgmodern.repositories.vectors import AsyncVectorRepository, VectorRepository
@@ -27,4 +28,5 @@ __all__ = [
     "QueueRepository",
     "SearchRepository",
     "VectorRepository",
+    "load",
 ]

@@ -45,7 +45,8 @@ class _Vectors(Shown[R]):
         given = {**met.values, "pgmodern_vector": sought, **values}
         return statement, given if near is None else given | {near.key: threshold}
 
-    def _staging(self) -> Staging:
+    def staging(self) -> Staging:
+        """Return the SQL that rows are stored by."""
         return Staging(self.vectors.parent, self.stored, self.unique)
 
 
