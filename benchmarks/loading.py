@@ -22,7 +22,7 @@ from benchmarks.report import Figure, Report
 from pgmodern.engine import create_engine
 from pgmodern.indexes import HnswIndex, JsonbIndex
 from pgmodern.locks import driver
-from pgmodern.repositories import DocumentRepository, VectorRepository, load
+from pgmodern.repositories import BulkRepository, DocumentRepository, VectorRepository, load
 from pgmodern.types import Vector
 
 SEED, DIMENSIONS = 9, 1536
@@ -72,11 +72,11 @@ class PassageRepository(VectorRepository[Hit]):
     """Passages by what they mean."""
 
     row, payload = Hit, select(Passage.id, Passage.embedding)
-    vectors, table = Passage.hnsw, Base.metadata.tables["passages"]
+    vectors = Passage.hnsw
     stored, unique = ("id", "embedding"), ("id",)
 
 
-class NoteRepository(DocumentRepository[Hit], VectorRepository[Hit]):
+class NoteRepository(DocumentRepository[Hit], BulkRepository):
     """Notes, the newest first; stored in bulk."""
 
     row, payload = Hit, select(Note.id, Note.body)

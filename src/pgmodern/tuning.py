@@ -8,7 +8,6 @@ from statistics import fmean, median
 from typing import Any
 
 from sqlalchemy import BindParameter, Text, bindparam, func, select
-from sqlalchemy.dialects.postgresql import OID
 from sqlalchemy.orm import Session
 
 from pgmodern.errors import VectorError
@@ -19,6 +18,7 @@ from pgmodern.indexes.hnsw import EF_SEARCH
 from pgmodern.operations.literal import string
 from pgmodern.queries import nearest
 from pgmodern.queries.statement import Statement, rows
+from pgmodern.queries.statistics import oid_of
 
 _BREADTHS = (20, 30, 40, 60, 80, 100, 120, 160, 200, 280, 400, 560, 800, 1000)
 _OVERSAMPLINGS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 100, 150, 200)
@@ -154,7 +154,7 @@ def _measured(
 
 def _comment(session: Session, index: HnswIndex) -> str:
     """Return the comment of an index, empty where there is none."""
-    oid = func.to_regclass(_name(index), type_=OID)
+    oid = oid_of(str(index.name), index.parent.schema)
     return session.scalar(select(func.obj_description(oid, "pg_class", type_=Text))) or ""
 
 

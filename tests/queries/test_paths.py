@@ -137,6 +137,7 @@ _often = settings(
     threshold=0.25,
 )
 @example(edges=[(0, 1, "a", 1e-200), (1, 2, "a", 1e-200)], hops=2, end=2, threshold=0.0)
+@example(edges=[(0, 1, "a", 0.5), (1, 0, "a", 0.5), (0, 0, "a", 1.0)], hops=3, end=0, threshold=0.0)
 def test_every_path_is_found_once_the_strongest_first(
     edges: list[Edge], hops: int, end: int | None, threshold: float, roads: Session
 ) -> None:

@@ -50,7 +50,7 @@ class ShellRepository(VectorRepository[tuple[Any, ...]]):
     """Shells by their shape."""
 
     row, payload = (lambda *row: row), select(Shell.name)
-    vectors, table = Shell.near, Base.metadata.tables[Shell.__tablename__]
+    vectors = Shell.near
     stored, unique = ("name", "size", "shape"), ("name",)
 
 
@@ -139,42 +139,35 @@ def test_what_the_rows_iterator_raises_is_its_own(engine: Engine) -> None:
     assert _count(engine) == 10
 
 
-def _state(engine: Engine) -> tuple[dict[str, bool], int, float]:
+def _indexes(engine: Engine) -> dict[str, bool]:
+    """Return whether each index of the table is valid."""
+    found = text(
+        "SELECT relname, indisvalid FROM pg_index JOIN pg_class ON oid = indexrelid "
+        'WHERE indrelid = \'"shells of ""50%"""\'::regclass'
+    )
     with engine.connect() as connection:
-        valid: dict[str, bool] = dict(
-            connection.execute(
-                text(
-                    "SELECT relname, indisvalid FROM pg_index JOIN pg_class ON oid = indexrelid "
-                    'WHERE indrelid = \'"shells of ""50%"""\'::regclass'
-                )
-            ).all()
-        )
-        connection.execute(text("CREATE EXTENSION IF NOT EXISTS pgstattuple"))
-        pending = connection.scalar(
-            text("SELECT pending_tuples FROM pgstatginindex('ix_alike'::regclass)")
-        )
-        analyzed = connection.scalar(
-            text("SELECT reltuples FROM pg_class WHERE relname = 'shells of \"50%\"'")
-        )
-    return valid, pending, analyzed
+        return dict(connection.execute(found).tuples().all())
 
 
 def test_in_the_end_the_table_is_analyzed_and_no_list_is_pending(engine: Engine) -> None:
     load(engine, ShellRepository, _rows(300), batch=100)
-    _, pending, analyzed = _state(engine)
-    assert (pending, analyzed) == (0, 300)
+    counted = text("SELECT reltuples FROM pg_class WHERE relname = 'shells of \"50%\"'")
+    pending = text("SELECT pending_tuples FROM pgstatginindex('ix_alike'::regclass)")
+    with engine.connect() as connection:
+        connection.execute(text("CREATE EXTENSION pgstattuple"))
+        assert (connection.scalar(pending), connection.scalar(counted)) == (0, 300)
 
 
 @pytest.mark.parametrize("fails", [True, False])
 def test_deferred_indexes_are_away_while_rows_come_and_there_in_the_end(
     engine: Engine, fails: bool
 ) -> None:
-    declared = _state(engine)[0]
+    declared = _indexes(engine)
     seen: list[set[str] | None] = []
 
     def rows() -> Iterator[tuple[Any, ...]]:
         for row in _rows(30):
-            seen.append(set(_state(engine)[0]) if len(seen) % 10 == 0 else None)
+            seen.append(set(_indexes(engine)) if len(seen) % 10 == 0 else None)
             yield row
         if fails:
             yield ("a", 0, None)
@@ -187,7 +180,7 @@ def test_deferred_indexes_are_away_while_rows_come_and_there_in_the_end(
         load(engine, ShellRepository, rows(), batch=10, defer=defer)
     away = {str(index.name) for index in defer}
     assert all(not away & each for each in seen if each is not None)
-    assert _state(engine)[0] == declared
+    assert _indexes(engine) == declared
     assert all(declared.values())
 
 

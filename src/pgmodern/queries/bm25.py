@@ -9,7 +9,6 @@ from sqlalchemy import (
     ColumnElement,
     Float,
     SmallInteger,
-    String,
     TableValuedAlias,
     Text,
     cast,
@@ -26,9 +25,9 @@ from sqlalchemy.dialects.postgresql import OID, TSQUERY
 from sqlalchemy.sql.util import ClauseAdapter
 
 from pgmodern.indexes import FullTextIndex
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.indexes.declared import constant
 from pgmodern.queries.statement import Statement, rows
+from pgmodern.queries.statistics import CLASS, oid_of, size_of
 from pgmodern.queries.text import Typed, sought
 
 # How soon a word that a row repeats adds nothing, and how much long rows are held back.
@@ -84,7 +83,7 @@ def _words(index: FullTextIndex, text: ColumnElement[str]) -> tuple[CTE, ...]:
     said = func.coalesce(func.cardinality(asked.c.positions), constant(1))
     word = select(asked.c.lexeme, said.label("said"), _only(asked.c.lexeme).label("query"))
     words = word.cte("asked_words").prefix_with("MATERIALIZED")
-    common, n = _common(index), _size(index)
+    common, n = _common(index), size_of(index.parent)
     holding = select(constant(1)).select_from(index.parent).where(index.matches(words.c.query))
     counted = select(func.count()).select_from(
         holding.limit(rows(COMMON + 1)).correlate(words).subquery()
@@ -136,14 +135,6 @@ def _only(lexeme: ColumnElement[str]) -> ColumnElement[Any]:
     return cast(constant("'").concat(escaped).concat(constant("'")), TSQUERY)
 
 
-_CLASS = table(
-    "pg_class",
-    column("oid", OID),
-    column("relname", String),
-    column("relnamespace", OID),
-    column("reltuples", Float),
-    schema="pg_catalog",
-)
 _NAMESPACE = table("pg_namespace", column("oid", OID), column("nspname"), schema="pg_catalog")
 _STATS = table(
     "pg_stats",
@@ -153,25 +144,14 @@ _STATS = table(
 )
 
 
-def _oid(name: str, schema: str | None) -> ColumnElement[int]:
-    return func.to_regclass(constant(quoted(name, schema)), type_=OID)
-
-
-def _size(index: FullTextIndex) -> ColumnElement[float]:
-    """How many rows the table had when it was last analyzed."""
-    parent = _CLASS.c.oid == _oid(index.parent.name, index.parent.schema)
-    tuples = select(cast(_CLASS.c.reltuples, Float)).where(parent).scalar_subquery()
-    return func.greatest(constant(1.0), tuples, type_=Float())
-
-
 def _common(index: FullTextIndex) -> CTE:
     """Select the most common words, and in which part of the rows each is."""
     attribute = index.stored
     holder = str(index.name) if attribute is None else index.parent.name
     place = (
-        select(_NAMESPACE.c.nspname, _CLASS.c.relname)
-        .join_from(_CLASS, _NAMESPACE, _NAMESPACE.c.oid == _CLASS.c.relnamespace)
-        .where(_CLASS.c.oid == _oid(holder, index.parent.schema))
+        select(_NAMESPACE.c.nspname, CLASS.c.relname)
+        .join_from(CLASS, _NAMESPACE, _NAMESPACE.c.oid == CLASS.c.relnamespace)
+        .where(CLASS.c.oid == oid_of(holder, index.parent.schema))
     )
     elements = cast(cast(_STATS.c.most_common_elems, Text), ARRAY(Text))
     each = func.unnest(elements, _STATS.c.most_common_elem_freqs)
@@ -186,7 +166,9 @@ def _common(index: FullTextIndex) -> CTE:
 
 def _average_length(index: FullTextIndex) -> ColumnElement[float]:
     """How many words a row has, by a sample of pages that is the same each time."""
-    percent = func.least(constant(100), constant(100 * _SAMPLED) / _size(index))
+    percent = func.least(
+        constant(100), constant(100 * _SAMPLED) / func.nullif(size_of(index.parent), constant(0))
+    )
     sample = tablesample(index.parent, func.system(percent), "sampled", constant(0))
     vector = ClauseAdapter(sample).traverse(index.vector)
     length = select(func.avg(func.length(vector), type_=Float()))

@@ -10,23 +10,21 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     DateTime,
-    Float,
     Row,
     Subquery,
     Text,
     case,
-    column,
     func,
     literal,
     literal_column,
     or_,
     select,
-    table,
 )
 from sqlalchemy.dialects.postgresql import OID
 
 from pgmodern.indexes.catalogue import quoted
 from pgmodern.queries.statement import Statement, rows
+from pgmodern.queries.statistics import CLASS
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +81,19 @@ def settled(counted: Statement, estimate: Estimate, exact_below: int) -> Stateme
     return select(seen.c.as_of, func.statement_timestamp(), counting)
 
 
-_RELATION = table("pg_class", column("oid", OID), column("reltuples", Float), schema="pg_catalog")
-
-
 def _statistics(tables: tuple[str, ...]) -> Subquery:
     """Select the time of the oldest statistics, NULL if any is unknown, and whether one has none.
 
     The times are counters, which a crash resets; that there are statistics is in the catalogue.
     """
-    oid, names = _RELATION.c.oid, func.unnest(literal(list(tables), ARRAY(Text)))
+    oid, names = CLASS.c.oid, func.unnest(literal(list(tables), ARRAY(Text)))
     analyzed = func.greatest(
         func.pg_stat_get_last_analyze_time(oid),
         func.pg_stat_get_last_autoanalyze_time(oid),
         type_=DateTime(timezone=True),
     )
     oldest = case((func.bool_and(analyzed.is_not(None)), func.min(analyzed)))
-    missing = func.coalesce(func.bool_or(_RELATION.c.reltuples < 0), False, type_=Boolean)
+    missing = func.coalesce(func.bool_or(CLASS.c.reltuples < 0), False, type_=Boolean)
     found = select(oldest.label("as_of"), missing.label("missing"))
     return found.where(oid.in_(select(func.to_regclass(names, type_=OID)))).subquery("seen")
 

@@ -10,23 +10,19 @@ from sqlalchemy import (
     BigInteger,
     BinaryExpression,
     ColumnElement,
-    Float,
     case,
     cast,
-    column,
     func,
     select,
-    table,
     true,
 )
-from sqlalchemy.dialects.postgresql import OID
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from pgmodern.indexes import HnswIndex
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.indexes.declared import constant
 from pgmodern.queries.graph import or_exactly, scanning
 from pgmodern.queries.statement import Statement, rows
+from pgmodern.queries.statistics import size_of
 
 # To come to one row by the graph costs as much as to compare so many; measured, see `few`.
 _DEARER = 15
@@ -111,19 +107,13 @@ def few(index: HnswIndex, keep: int) -> ColumnElement[int]:
     costs what `p` comparisons do where `p * p` is `keep * n` times a constant. `n` is what the
     table had when it was last analyzed.
     """
-    name = constant(quoted(index.parent.name, index.parent.schema))
-    n = select(_RELATION.c.reltuples).where(_RELATION.c.oid == func.to_regclass(name, type_=OID))
-    size = func.greatest(n.scalar_subquery(), constant(0))
-    as_many = func.sqrt(size * constant(keep * _DEARER))
+    as_many = func.sqrt(size_of(index.parent) * constant(keep * _DEARER))
     return cast(func.greatest(as_many, constant(_FEWEST)), BigInteger)
 
 
 def _once(value: ColumnElement[int], name: str) -> ColumnElement[int]:
     found = select(value.label("value")).cte(name).prefix_with("MATERIALIZED")
     return select(found.c.value).scalar_subquery()
-
-
-_RELATION = table("pg_class", column("oid", OID), column("reltuples", Float), schema="pg_catalog")
 
 
 def _unweighed(condition: ColumnElement[bool]) -> ColumnElement[bool]:

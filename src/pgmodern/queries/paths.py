@@ -79,12 +79,13 @@ def reachable(graph: Graph, reach: Reach, limit: int, *where: ColumnElement[bool
 def paths(graph: Graph, reach: Reach, limit: int, *where: ColumnElement[bool]) -> Statement:
     """Select the strongest paths to the parameter `pgmodern_end`; otherwise as `reachable`.
 
-    The last hop is looked for among all edges, not only among the strongest of a node.
+    The last hop is looked for among all edges, not only among the strongest of a node. From a node
+    to itself there is no path.
     """
-    end = _node(graph, "pgmodern_end")
+    start, end = _node(graph, "pgmodern_start"), _node(graph, "pgmodern_end")
     target = graph.table.c[graph.target]
     walk = _walk(graph, reach, reach.hops - 1, target != end, *where)
-    return _shown(_further(graph, reach, walk, target == end, walk.c.node != end, *where), limit)
+    return _shown(_further(graph, reach, walk, target == end, start != end, *where), limit)
 
 
 def _node(graph: Graph, name: str) -> ColumnElement[Any]:

@@ -17,7 +17,7 @@ class _Bulk:
     stored: ClassVar[Sequence[str]]
     unique: ClassVar[Sequence[str]]
 
-    def staging(self) -> Staging:
+    def _staging(self) -> Staging:
         return Staging(self.table, self.stored, self.unique)
 
 
@@ -30,7 +30,7 @@ class BulkRepository(_Bulk, Repository):
         Part of the session's transaction. Raises VectorError, before that row is sent, when a
         vector does not fit the column; the caller rolls back.
         """
-        staging = self.staging()
+        staging = self._staging()
         self.session.flush()
         self.session.execute(staging.create)
         driver = self.session.connection().connection.driver_connection
@@ -53,7 +53,7 @@ class AsyncBulkRepository(_Bulk, AsyncRepository):
         Part of the session's transaction. Raises VectorError, before that row is sent, when a
         vector does not fit the column; the caller rolls back.
         """
-        staging = self.staging()
+        staging = self._staging()
         await self.session.flush()
         await self.session.execute(staging.create)
         driver = (await (await self.session.connection()).get_raw_connection()).driver_connection

@@ -18,7 +18,7 @@ from pgmodern.indexes.catalogue import quoted
 from pgmodern.locks import driver
 from pgmodern.operations.index import CreateIndexOnline, DropIndexOnline
 from pgmodern.progress import Advance
-from pgmodern.queries.staging import raised_as_sqlalchemy_s
+from pgmodern.queries.staging import Staging, raised_as_sqlalchemy_s
 from pgmodern.repositories.bulk import BulkRepository
 
 Row = Sequence[Any]
@@ -97,7 +97,7 @@ def _copied(session: Session, repository: BulkRepository, rows: Sequence[Row]) -
 
     Nor does row-level security let COPY write: the manual, COPY, Notes.
     """
-    staging = repository.staging()
+    staging = Staging(repository.table, repository.stored, repository.unique)
     try:
         with session.begin_nested(), raised_as_sqlalchemy_s(staging.copy_new):
             connection = driver(session.connection())
@@ -148,7 +148,7 @@ def _can_be_stored(session: Session, repository: BulkRepository, rows: Sequence[
 def _deferred(engine: Engine, indexes: Sequence[Index]) -> Iterator[None]:
     """Do without the indexes for a while."""
     operations = [CreateIndexOnline(CreateIndexOp.from_index(index)) for index in indexes]
-    _invoke(engine, (DropIndexOnline(str(i.name), i.table.schema) for i in indexes if i.table))
+    _invoke(engine, (DropIndexOnline(str(o.index.index_name), o.index.schema) for o in operations))
     try:
         yield
     finally:

@@ -5,11 +5,10 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike
-from sqlalchemy import ColumnElement, Float, bindparam
+from sqlalchemy import ColumnElement, Float, Table, bindparam
 
 from pgmodern.indexes import HnswIndex
 from pgmodern.queries import nearest, with_payload
-from pgmodern.queries.staging import Staging
 from pgmodern.queries.statement import Statement
 from pgmodern.repositories.bulk import AsyncBulkRepository, BulkRepository
 from pgmodern.repositories.conditions import Conditions, conditions
@@ -24,6 +23,7 @@ class _Vectors(Shown[R]):
     """
 
     vectors: ClassVar[HnswIndex]
+    table: ClassVar[Table]
     stored: ClassVar[Sequence[str]]
     unique: ClassVar[Sequence[str]]
 
@@ -45,9 +45,11 @@ class _Vectors(Shown[R]):
         given = {**met.values, "pgmodern_vector": sought, **values}
         return statement, given if near is None else given | {near.key: threshold}
 
-    def staging(self) -> Staging:
-        """Return the SQL that rows are stored by."""
-        return Staging(self.vectors.parent, self.stored, self.unique)
+    def __init_subclass__(cls) -> None:
+        """What is stored is a row of the table of the vectors."""
+        super().__init_subclass__()
+        if "vectors" in vars(cls):
+            cls.table = cls.vectors.parent
 
 
 _THRESHOLD = bindparam("pgmodern_threshold", type_=Float())
