@@ -146,7 +146,8 @@ def _indexes(engine: Engine) -> dict[str, bool]:
         'WHERE indrelid = \'"shells of ""50%"""\'::regclass'
     )
     with engine.connect() as connection:
-        return dict(connection.execute(found).tuples().all())
+        valid: dict[str, bool] = dict(connection.execute(found).all())
+        return valid
 
 
 def test_in_the_end_the_table_is_analyzed_and_no_list_is_pending(engine: Engine) -> None:
