@@ -66,7 +66,12 @@ class Shelf:
         return fuzzy(self.titles, text, limit)
 
     def fused(self, text: Any, vector: Any, limit: int = K) -> Statement:
-        """Words, titles and meaning together."""
+        """Words and meaning together."""
+        legs = [Leg(self.bm25(text, vector)), Leg(self.nearest(text, vector))]
+        return hybrid(self.words, legs, limit)
+
+    def all_fused(self, text: Any, vector: Any, limit: int = K) -> Statement:
+        """Words, meaning, and a little of what titles look like."""
         legs = [
             Leg(self.bm25(text, vector)),
             Leg(self.nearest(text, vector)),
@@ -153,13 +158,17 @@ def measure(engine: Engine, of: Shelf) -> list[Figure]:
             "titles by trigrams": judged(session, of.titled, questions),
             "nearest vectors": judged(session, of.nearest, questions),
         }
-        words, fused = (judged(session, way, questions) for way in (of.bm25, of.fused))
+        ways = of.bm25, of.fused, of.all_fused
+        words, fused, all_fused = (judged(session, way, questions) for way in ways)
     public = PUBLIC_BM25[name]
     best = max(words, *legs.values())
     return [
         *(Figure(f"{name}: {what}", value, "") for what, value in legs.items()),
         Figure(f"{name}: bm25 [*]", words, "", public, at_least=PART_OF_PUBLIC * public),
-        Figure(f"{name}: fused, beside the best leg", fused, "", best, at_least=best),
+        Figure(
+            f"{name}: bm25 and vectors fused, beside the best leg", fused, "", best, at_least=best
+        ),
+        Figure(f"{name}: and titles, beside it", all_fused, "", best, at_least=best),
     ]
 
 

@@ -47,9 +47,9 @@ def checked(value: ArrayLike, dimensions: int | None, limit: float) -> NDArray[n
         )
     with np.errstate(over="ignore"):
         vector = given.astype(np.float32)
-    unfit = ~(np.abs(vector) <= limit)
-    if unfit.any():
-        first = int(unfit.argmax())
+    magnitudes = np.abs(vector)
+    if not magnitudes.max() <= limit:  # nor is NaN
+        first = int((~(magnitudes <= limit)).argmax())
         raise VectorError(
             f"The vector holds {vector[first]} at position {first}.",
             f"Every number must be finite and at most {limit:g} in magnitude.",
