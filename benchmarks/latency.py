@@ -3,14 +3,16 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from pgmodern.locks import driver
+from pgmodern.queries.explain import statements_of
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -76,8 +78,11 @@ def beside_psycopg(
     results: tuple[list[R], list[Any]] = [], []
     with Session(reading) as session, reading.connect() as other:
         raw = driver(other)
-        sent = [_statement(engine, session, query, call) for query in queries]
-        for statement, values in sent:
+        # Each sends one statement.
+        asked = (partial(call, session, query) for query in queries)
+        sent = [only for each in asked for (only,) in [statements_of(engine, each)]]
+        encoded = [statement.encode() for statement, _ in sent]
+        for statement, (_, values) in zip(encoded, sent, strict=True):
             raw.execute(statement, values).fetchall()
 
         def repository(number: int) -> None:
@@ -88,7 +93,7 @@ def beside_psycopg(
 
         def psycopg(number: int) -> None:
             started = time.perf_counter()
-            found = raw.execute(*sent[number]).fetchall()
+            found = raw.execute(encoded[number], sent[number][1]).fetchall()
             seconds[1].append(time.perf_counter() - started)
             results[1].append(found)
 
@@ -98,21 +103,3 @@ def beside_psycopg(
             second(number)
     ours, alone = (np.array(each) * 1000 for each in seconds)
     return Timed(results[0], ours), Timed(results[1], alone)
-
-
-def _statement(
-    engine: Engine, session: Session, query: Q, call: Callable[[Session, Q], object]
-) -> tuple[bytes, Any]:
-    """Return the one statement that a call sends, and its values."""
-    sent: list[tuple[bytes, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
-        sent.append((statement.encode(), values))
-
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        call(session, query)
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-    (only,) = sent
-    return only

@@ -1,6 +1,5 @@
 """How fast embeddings come in, and what a million rows that pass through take of memory."""
 
-import resource
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -11,15 +10,14 @@ import numpy as np
 import pgvector
 from numpy.typing import NDArray
 from psycopg.types.numeric import Int8
-from sqlalchemy import URL, BigInteger, DateTime, Engine, select, text
+from sqlalchemy import BigInteger, DateTime, Engine, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from benchmarks.apart import apart
 from benchmarks.database import administer
 from benchmarks.dataset import Dataset
-from benchmarks.load import PROCESSES
 from benchmarks.report import Figure, Report
-from pgmodern.engine import create_engine
 from pgmodern.indexes import HnswIndex, JsonbIndex
 from pgmodern.locks import driver
 from pgmodern.repositories import BulkRepository, DocumentRepository, VectorRepository, load
@@ -184,24 +182,14 @@ def paged(engine: Engine) -> int:
             after = page.after
 
 
-def peak(url: URL, way: Callable[[Engine], int]) -> tuple[float, float]:
-    """Return the peak of resident memory in MB of a process that does this, and its seconds."""
-    ours, theirs = PROCESSES.Pipe()
-    process = PROCESSES.Process(target=_work, args=(url, way, theirs), daemon=True)
-    process.start()
-    theirs.close()  # so that its death is the end of the pipe
-    count, memory, seconds = ours.recv()
-    process.join()
+def timed(engine: Engine, way: Callable[[Engine], int]) -> float:
+    """Return how many seconds a million rows take."""
+    started = time.perf_counter()
+    count = way(engine)
+    seconds = time.perf_counter() - started
     if count != STREAMED:
         raise RuntimeError(f"{way.__name__}: {count:,} of {STREAMED:,} rows")
-    return memory, seconds
-
-
-def _work(url: URL, way: Callable[[Engine], int], pipe: Any) -> None:
-    started = time.perf_counter()
-    count = way(create_engine(url))
-    seconds = time.perf_counter() - started
-    pipe.send((count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, seconds))
+    return seconds
 
 
 def streams(engine: Engine) -> list[Figure]:
@@ -218,7 +206,7 @@ def streams(engine: Engine) -> list[Figure]:
             with engine.begin() as connection:
                 Note.__table__.create(connection)  # type: ignore[attr-defined]
                 connection.execute(text("CREATE INDEX ON notes (created_at, id)"))
-        memory, seconds = peak(engine.url, way)
+        seconds, memory = apart(engine.url, timed, way)
         figures += [
             Figure(f"{STREAMED:,} rows {what}: peak of memory", memory, "MB", at_most=MEMORY),
             Figure(f"{STREAMED:,} rows {what}", seconds, "s"),

@@ -1,9 +1,7 @@
 """Samples by vibe: an index, against fetching every array and comparing in Python."""
 
-import resource
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,13 +10,13 @@ from psycopg import adapters
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.pq import Format
-from sqlalchemy import URL, Engine, text
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
+from benchmarks.apart import apart
 from benchmarks.database import BUILD_MEMORY, administer, copy, megabytes, migrate, settle
 from benchmarks.dataset import Dataset
 from benchmarks.latency import Timed, timed
-from benchmarks.load import PROCESSES
 from benchmarks.report import Figure, Report
 from pgmodern.engine import create_engine
 from pgmodern.locks import driver
@@ -46,14 +44,6 @@ _ROW = np.dtype(
         ("elements", _ELEMENT, (EMBEDDING_DIMENSIONS,)),
     ]
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """What each query found, how long it took, and the peak of resident memory in MB."""
-
-    timed: Timed[list[int]]
-    memory: float
 
 
 class Known:
@@ -163,26 +153,6 @@ def by_index(engine: Engine, asked: Vectors, **filters: Any) -> Timed[list[int]]
     return timed(engine, range(len(asked)), nearest)
 
 
-def apart(way: Callable[..., Timed[list[int]]], url: URL, asked: Vectors, **more: Any) -> Answers:
-    """Search in a process of its own."""
-    ours, theirs = PROCESSES.Pipe()
-    process = PROCESSES.Process(target=_work, args=(way, url, asked, more, theirs), daemon=True)
-    process.start()
-    theirs.close()  # so that its death is the end of the pipe
-    answers: Answers = ours.recv()
-    process.join()
-    return answers
-
-
-def _work(
-    way: Callable[..., Timed[list[int]]], url: URL, asked: Vectors, more: Any, pipe: Any
-) -> None:
-    engine = create_engine(url)
-    found = way(engine, asked, **more)
-    engine.dispose()
-    pipe.send(Answers(found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3))
-
-
 def recall(found: Sequence[list[int]], asked: Vectors, loaded: Vectors) -> float:
     """Return which part of the truly nearest was found."""
     unit = loaded / np.linalg.norm(loaded, axis=1, keepdims=True)
@@ -224,21 +194,21 @@ def ask(engine: Engine, dataset: Dataset) -> Report:
     migrate(url, LEGACY, **BUILD_MEMORY)
     vibe = create_engine(url)
     loading = load(vibe, loaded)
-    today = apart(in_python, url, asked)
+    today, memory_today = apart(url, in_python, asked)
     arrays = megabytes(vibe, "sample_embeddings")
     changing, building = (migrate(url, revision, **BUILD_MEMORY) for revision in (CHANGED, INDEXED))
     migrate(url, "head", **BUILD_MEMORY)
     settle(vibe, "samples", "vibe_analysis", "sample_embeddings")
-    ours = apart(by_index, url, asked)
+    ours, memory = apart(url, by_index, asked)
     figures = [
-        Figure("p50", ours.timed.p50, "ms", today.timed.p50),
-        Figure("p95", ours.timed.p95, "ms", today.timed.p95),
-        Figure("peak of resident memory", ours.memory, "MB", today.memory),
+        Figure("p50", ours.p50, "ms", today.p50),
+        Figure("p95", ours.p95, "ms", today.p95),
+        Figure("peak of resident memory", memory, "MB", memory_today),
         Figure(
             f"recall@{K}",
-            recall(ours.timed.results, asked, loaded),
+            recall(ours.results, asked, loaded),
             "",
-            recall(today.timed.results, asked, loaded),
+            recall(today.results, asked, loaded),
             at_least=0.95,
         ),
     ]

@@ -45,16 +45,3 @@ def parts(plan: Any) -> Iterator[Any]:
     yield plan
     for part in plan.get("Plans", ()):
         yield from parts(part)
-
-
-_DECLARED = text("""
-    SELECT DISTINCT coalesce(whole.relname, part.relname) FROM pg_class AS part
-    LEFT JOIN pg_inherits ON inhrelid = part.oid
-    LEFT JOIN pg_class AS whole ON whole.oid = inhparent
-    WHERE part.relkind IN ('i', 'I') AND part.relname = ANY (:names)
-""")
-
-
-def declared(session: Session, indexes: list[str]) -> set[str]:
-    """Return the indexes by the names that they have on the whole of a partitioned table."""
-    return set(session.scalars(_DECLARED, {"names": indexes}))

@@ -37,7 +37,7 @@ from pgmodern import embedded
 from pgmodern.engine import create_async_engine, create_engine
 from pgmodern.errors import SettingsError
 from pgmodern.indexes.catalogue import quoted
-from pgmodern.queries.explain import indexes_used, plans
+from pgmodern.queries.explain import in_whole, indexes_used, plans
 from pgmodern.settings import parse_url
 
 DEFAULT_IMAGE = "pgvector/pgvector:pg17"
@@ -256,14 +256,6 @@ async def _async_session(async_engine: AsyncEngine) -> AsyncIterator[AsyncSessio
         yield session
 
 
-_IN_WHOLE = text("""
-    SELECT coalesce(whole.relname, part.relname) FROM pg_class AS part
-    LEFT JOIN pg_inherits ON inhrelid = part.oid
-    LEFT JOIN pg_class AS whole ON whole.oid = inhparent
-    WHERE part.relkind IN ('i', 'I') AND part.relname = ANY (:names)
-""")
-
-
 def _assert_uses_index(
     session: Session,
     read: Callable[[], object],
@@ -279,7 +271,7 @@ def _assert_uses_index(
     for kind in ("custom", "generic"):
         each = [(plan.statement, getattr(plan, kind)) for plan in sent]
         used = [name for _, plan in each for name in indexes_used(plan)]
-        found = set(session.scalars(_IN_WHOLE, {"names": used}))
+        found = in_whole(session, used)
         if not named <= found:
             shown = "\n\n".join(f"{sql}\n{json.dumps(plan, indent=1)}" for sql, plan in each)
             raise AssertionError(

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from pgmodern.errors import VectorError
 from pgmodern.indexes import HnswIndex
-from pgmodern.indexes.catalogue import quoted
+from pgmodern.indexes.catalogue import quoted, verbatim
 from pgmodern.indexes.declared import constant
 from pgmodern.indexes.hnsw import EF_SEARCH
 from pgmodern.operations.literal import string
@@ -75,7 +75,7 @@ def tune(
         recall, milliseconds = _measured(session, index, way, asked, truth)
         best = Tuning(ef_search, oversampling, k, recall, milliseconds)
         if recall >= target_recall:
-            session.connection().exec_driver_sql(_stored(session, index, best).replace("%", "%%"))
+            session.execute(verbatim(_stored(session, index, best)))
             _apply(index, best)
             return best
     assert best is not None

@@ -4,7 +4,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Index, quoted_name, text
+from sqlalchemy import Connection, Index, TextClause, quoted_name, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex
 
@@ -41,6 +41,11 @@ _DEFINITION = text("""
     JOIN pg_catalog.pg_am AS method ON method.oid = class.relam
     WHERE index.indexrelid = to_regclass(:name)
 """)
+
+
+def verbatim(sql: str) -> TextClause:
+    """Return SQL in which a colon and a percent sign mean nothing."""
+    return text(sql.replace(":", r"\:"))
 
 
 @dataclass(frozen=True, slots=True)

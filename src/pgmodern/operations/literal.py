@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable
 
 from alembic.operations import Operations
-from sqlalchemy import Connection, Dialect, text
+from sqlalchemy import Connection, Dialect
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
+from pgmodern.indexes.catalogue import verbatim
 from pgmodern.locks import LockPolicy, milliseconds
 
 DIALECT: Dialect = PGDialect_psycopg(paramstyle="named")  # type: ignore[no-untyped-call]
@@ -20,7 +21,7 @@ def policy_of(operations: Operations) -> LockPolicy:
 
 def execute(operations: Operations, sql: str) -> None:
     """Execute SQL in which a colon and a percent sign mean nothing."""
-    operations.execute(text(sql.replace(":", r"\:")))
+    operations.execute(verbatim(sql))
 
 
 def run_or_write(

@@ -1,12 +1,12 @@
 """Which indexes a statement uses, in PostgreSQL's own words."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from sqlalchemy import ClauseElement, Executable, event
+from sqlalchemy import ClauseElement, Connection, Engine, Executable, event, text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -55,23 +55,44 @@ class Plans:
     generic: Any
 
 
+def statements_of(
+    target: Connection | Engine, read: Callable[[], object]
+) -> list[tuple[str, Mapping[str, Any] | None]]:
+    """Run what reads; return what it sends through a connection or an engine, and the values."""
+    sent: list[tuple[str, Mapping[str, Any] | None]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        sent.append((statement, values))
+
+    event.listen(target, "before_cursor_execute", note)
+    try:
+        read()
+    finally:
+        event.remove(target, "before_cursor_execute", note)
+    return sent
+
+
+_IN_WHOLE = text("""
+    SELECT coalesce(whole.relname, part.relname) FROM pg_class AS part
+    LEFT JOIN pg_inherits ON inhrelid = part.oid
+    LEFT JOIN pg_class AS whole ON whole.oid = inhparent
+    WHERE part.relkind IN ('i', 'I') AND part.relname = ANY (:names)
+""")
+
+
+def in_whole(session: Session, indexes: Sequence[str]) -> set[str]:
+    """Return the indexes by the names that they have on the whole of a partitioned table."""
+    return set(session.scalars(_IN_WHOLE, {"names": list(indexes)}))
+
+
 def plans(session: Session, read: Callable[[], object]) -> list[Plans]:
     """Run what reads, and return the plans of each statement that it sent.
 
     Under `plan_cache_mode = auto` a statement that is prepared has the custom plan for its first
     five runs and the generic one from then on, unless that looks dearer (manual: PREPARE, Notes).
     """
-    sent: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
-        sent.append((statement, values))
-
     connection = session.connection()
-    event.listen(connection, "before_cursor_execute", note)
-    try:
-        read()
-    finally:
-        event.remove(connection, "before_cursor_execute", note)
+    sent = statements_of(connection, read)
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     # Not a cursor of the connection's own kind: PostgreSQL takes a placeholder that has no value

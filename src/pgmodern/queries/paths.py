@@ -8,17 +8,16 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     Double,
-    Integer,
     Table,
     bindparam,
     cast,
     func,
-    literal,
     select,
     true,
 )
 from sqlalchemy.dialects.postgresql import array, distinct_on
 
+from pgmodern.indexes.declared import constant
 from pgmodern.queries.statement import Statement, rows
 
 # A product below it is none: PostgreSQL raises an error where a double would become zero.
@@ -100,12 +99,12 @@ def _walk(graph: Graph, reach: Reach, hops: int, *where: ColumnElement[bool]) ->
     start, kinds = _node(graph, "pgmodern_start"), ARRAY(graph.table.c[graph.kind].type)
     walk = select(
         start.label("node"),
-        _written(0).label("hops"),
-        cast(_written(1), Double).label("weight"),
+        constant(0).label("hops"),
+        cast(constant(1), Double).label("weight"),
         array([start]).label("nodes"),
         cast(array([], type_=kinds.item_type), kinds).label("kinds"),
     ).cte("walk", recursive=True)
-    strongest = walk.select().where(walk.c.hops < _written(hops)).order_by(walk.c.weight.desc())
+    strongest = walk.select().where(walk.c.hops < constant(hops)).order_by(walk.c.weight.desc())
     last = strongest.limit(rows(reach.breadth)).subquery("last")
     is_new = graph.table.c[graph.target] != func.all(last.c.nodes)
     return walk.union_all(_further(graph, reach, last, is_new, *where))
@@ -130,15 +129,11 @@ def _further(graph: Graph, reach: Reach, walk: Any, *where: ColumnElement[bool])
     )
     return select(
         edge.c.node,
-        (walk.c.hops + _written(1)).label("hops"),
+        (walk.c.hops + constant(1)).label("hops"),
         (walk.c.weight * edge.c.weight).label("weight"),
         func.array_append(walk.c.nodes, edge.c.node, type_=walk.c.nodes.type).label("nodes"),
         func.array_append(walk.c.kinds, edge.c.kind, type_=walk.c.kinds.type).label("kinds"),
     ).join_from(walk, edge, true())
-
-
-def _written(number: int) -> ColumnElement[int]:
-    return literal(number, Integer, literal_execute=True)
 
 
 def _shown(paths: Statement, limit: int) -> Statement:

@@ -28,16 +28,14 @@ from sqlalchemy import (
     Result,
     SmallInteger,
     Table,
-    TextClause,
     TypeDecorator,
-    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
-from pgmodern.indexes.catalogue import quoted
+from pgmodern.indexes.catalogue import quoted, verbatim
 from pgmodern.types import HalfVector, Vector
 
 Encode = Callable[[Any], Any]
@@ -92,18 +90,18 @@ class Staging:
         # A key with a NULL in it is the same as no other.
         nulls = " OR ".join(f"{name} IS NULL" for name in keys)
         alone = f"CASE WHEN {nulls} THEN ctid END"
-        self.create = _written(
+        self.create = verbatim(
             f"CREATE TEMPORARY TABLE pgmodern_staging ON COMMIT DROP AS "
             f"SELECT {names} FROM {target} WITH NO DATA"
         )
         self.copy = f"COPY pgmodern_staging ({names}) FROM STDIN (FORMAT BINARY)"
         self.copy_new = f"COPY {target} ({names}) FROM STDIN (FORMAT BINARY)"
-        self.merge = _written(
+        self.merge = verbatim(
             f"INSERT INTO {target} ({names}) SELECT DISTINCT ON ({unique}, {alone}) {names} "
             f"FROM pgmodern_staging ORDER BY {unique}, {alone}, ctid DESC "
             f"ON CONFLICT ({unique}) {f'DO UPDATE SET {changes}' if changes else 'DO NOTHING'}"
         )
-        self.drop = _written("DROP TABLE pgmodern_staging")
+        self.drop = verbatim("DROP TABLE pgmodern_staging")
 
     def encoded(self, rows: Iterable[Sequence[Any]]) -> Iterator[list[Any]]:
         """Give each value the exact type of its column, which COPY BINARY does not convert to.
@@ -131,10 +129,6 @@ def raised_as_sqlalchemy_s(statement: str) -> Iterator[None]:
         raise DBAPIError.instance(
             statement, None, error, psycopg.Error, hide_parameters=True
         ) from error
-
-
-def _written(sql: str) -> TextClause:
-    return text(sql.replace(":", r"\:"))
 
 
 def count_of(result: Result[*tuple[Any, ...]]) -> int:

@@ -1,6 +1,6 @@
 """Very many rows: batch by batch, a bad one named by its position, searches left at their best."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy.exc import DataError, IntegrityError, NotSupportedError
 from sqlalchemy.orm import Session
 
 from pgmodern.errors import LoadError
-from pgmodern.indexes.catalogue import quoted
+from pgmodern.indexes.catalogue import quoted, verbatim
 from pgmodern.locks import driver
 from pgmodern.operations.index import CreateIndexOnline, DropIndexOnline
 from pgmodern.progress import Advance
@@ -27,7 +27,7 @@ Bad = (ValueError, TypeError, ArithmeticError, DataError, IntegrityError)
 
 def load(
     engine: Engine,
-    repository: Callable[[Session], BulkRepository],
+    repository: type[BulkRepository],
     rows: Iterable[Row],
     *,
     batch: int = 10_000,
@@ -51,16 +51,15 @@ def load(
     row's `position`, from 0, and how many are `stored`; nothing of its batch is. Locks: ROW
     EXCLUSIVE for each batch, SHARE UPDATE EXCLUSIVE to drop, build and analyze.
     """
-    table = repository(Session(engine)).table
     with _deferred(engine, defer):
         count = _batches(engine, repository, iter(rows), batch, whole, advance)
-    _settle(engine, table)
+    _settle(engine, repository.table)
     return count
 
 
 def _batches(
     engine: Engine,
-    repository: Callable[[Session], BulkRepository],
+    repository: type[BulkRepository],
     rows: Iterator[Row],
     size: int,
     whole: bool,
@@ -175,4 +174,4 @@ def _settle(engine: Engine, table: Table) -> None:
     name = quoted(table.name, table.schema)
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         connection.execute(_EMPTY_PENDING_LISTS, {"named": name})
-        connection.exec_driver_sql(f"ANALYZE {name}".replace("%", "%%"))
+        connection.execute(verbatim(f"ANALYZE {name}"))

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from pgmodern.errors import DocumentError
-from pgmodern.queries.explain import indexes_used
+from pgmodern.queries.explain import in_whole, indexes_used
 from pgmodern.reference.fragrance import (
     AsyncUserInteractionEventRepository,
     Event,
@@ -20,7 +20,7 @@ from pgmodern.reference.fragrance import (
     User,
     UserInteractionEventRepository,
 )
-from tests.plans import MODES, declared, parts, reported
+from tests.plans import MODES, parts, reported
 
 IDS = [uuid.UUID(int=number) for number in range(50)]
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -127,11 +127,11 @@ def test_events_are_read_by_their_indexes(mode: str, session: Session) -> None:
     theirs = [event.id for event in recorded if event.user_id == IDS[2]]
     assert [event.id for event in latest] == theirs[:-6:-1]
     claim, page = collected
-    assert declared(session, indexes_used(claim)) == {
+    assert in_whole(session, indexes_used(claim)) == {
         "ix_user_interaction_events_unprocessed",
         "ix_user_interaction_events_unprocessed_by_user",
     }
-    assert declared(session, indexes_used(page)) == {"ix_user_interaction_events_user_id_timestamp"}
+    assert in_whole(session, indexes_used(page)) == {"ix_user_interaction_events_user_id_timestamp"}
 
 
 @pytest.mark.parametrize("mode", MODES)
