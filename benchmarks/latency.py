@@ -8,11 +8,13 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from psycopg import connect
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from pgmodern.locks import driver
+from pgmodern.engine import BinaryCursor
 from pgmodern.queries.explain import statements_of
+from tests.kills import libpq
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -70,14 +72,15 @@ def beside_psycopg(
 ) -> tuple[Timed[R], Timed[list[Any]]]:
     """Time the calls, and beside each its statement sent by psycopg alone.
 
-    Both are asked without a transaction, on a connection of their own, and what comes first of
-    the two changes with every query. All queries are also run before the measurement.
+    Both are asked without a transaction, on a connection of their own, psycopg's as it makes it
+    but for binary results, and what comes first of the two changes with every query. All queries
+    are also run before the measurement.
     """
     reading = _reading(engine)
     seconds: tuple[list[float], list[float]] = [], []
     results: tuple[list[R], list[Any]] = [], []
-    with Session(reading) as session, reading.connect() as other:
-        raw = driver(other)
+    plain = partial(connect, libpq(engine.url), cursor_factory=BinaryCursor)
+    with Session(reading) as session, plain(autocommit=True, prepare_threshold=3) as raw:
         # Each sends one statement.
         asked = (partial(call, session, query) for query in queries)
         sent = [only for each in asked for (only,) in [statements_of(engine, each)]]

@@ -5,6 +5,9 @@ import re
 from sqlalchemy import ColumnElement, Text, literal
 
 LONGEST = 512
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+_NEGATES_NOTHING = re.compile(r'-(?![\w"])')
+_WORD = re.compile(r"[^\W_]+")
 
 # What a search takes: a text, or a parameter of a statement that is kept and run with many.
 Typed = str | ColumnElement[str]
@@ -25,14 +28,14 @@ def cleaned(text: str) -> str:
 
 def storable(text: str) -> str:
     """Return the text with a space for each NUL and each lone surrogate."""
-    return re.sub(r"[\x00\ud800-\udfff]", " ", text)
+    return _UNSTORABLE.sub(" ", text)
 
 
 def web_search(text: str) -> str:
     """Clean a web search; a dash that negates nothing goes, for a tower of them ends the parser."""
-    return re.sub(r'-(?![\w"])', " ", cleaned(text))
+    return _NEGATES_NOTHING.sub(" ", cleaned(text))
 
 
 def words(text: str) -> list[str]:
     """Split a text into the words that pg_trgm would see, in lower case."""
-    return re.findall(r"[^\W_]+", text.lower())
+    return _WORD.findall(text.lower())

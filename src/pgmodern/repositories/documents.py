@@ -101,7 +101,7 @@ class DocumentRepository(_Documents[R], Repository):
 
     def newest(self, size: int = 20, after: Position | None = None) -> Page[R]:
         """Return a page of all rows."""
-        return self._cut(self._execute(*self._page(size, after)), size)
+        return self._cut(self._fetch(*self._page(size, after)), size)
 
     def where(
         self,
@@ -114,7 +114,7 @@ class DocumentRepository(_Documents[R], Repository):
 
         `values` are those of parameters (`bindparam`) that the conditions name.
         """
-        return self._cut(self._execute(*self._page(size, after, where, values)), size)
+        return self._cut(self._fetch(*self._page(size, after, where, values)), size)
 
     def containing(self, document: Json, size: int = 20, after: Position | None = None) -> Page[R]:
         """Return a page of the rows whose document contains this one; may raise DocumentError."""
@@ -137,7 +137,7 @@ class AsyncDocumentRepository(_Documents[R], AsyncRepository):
 
     async def newest(self, size: int = 20, after: Position | None = None) -> Page[R]:
         """Return a page of all rows."""
-        return self._cut(await self._execute(*self._page(size, after)), size)
+        return self._cut(await self._fetch(*self._page(size, after)), size)
 
     async def where(
         self,
@@ -150,7 +150,7 @@ class AsyncDocumentRepository(_Documents[R], AsyncRepository):
 
         `values` are those of parameters (`bindparam`) that the conditions name.
         """
-        return self._cut(await self._execute(*self._page(size, after, where, values)), size)
+        return self._cut(await self._fetch(*self._page(size, after, where, values)), size)
 
     async def containing(
         self, document: Json, size: int = 20, after: Position | None = None

@@ -1,11 +1,14 @@
 """What every repository has: a session, and how it runs statements in it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Executable, Result
+from sqlalchemy import Connection, Executable, Result
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
+
+from pgmodern.queries.statement import Statement
+from pgmodern.repositories.compiled import compiled, is_heard
 
 Values = Mapping[str, Any]
 Found = Result[*tuple[Any, ...]]
@@ -21,6 +24,9 @@ class Repository:
     def _execute(self, statement: Executable, values: Values = _NONE) -> Found:
         return executed(self.session, statement, values)
 
+    def _fetch(self, statement: Statement, values: Values = _NONE) -> Sequence[Any]:
+        return fetched(self.session, statement, values)
+
 
 class AsyncRepository:
     """The asynchronous twin of Repository."""
@@ -31,6 +37,9 @@ class AsyncRepository:
     async def _execute(self, statement: Executable, values: Values = _NONE) -> Found:
         return await self.session.run_sync(executed, statement, values)
 
+    async def _fetch(self, statement: Statement, values: Values = _NONE) -> Sequence[Any]:
+        return await self.session.run_sync(fetched, statement, values)
+
 
 def executed(session: Session, statement: Executable, values: Values) -> Found:
     """Execute as `session.execute` does, but for what that does to make entities of rows.
@@ -40,7 +49,23 @@ def executed(session: Session, statement: Executable, values: Values) -> Found:
     """
     if session.dispatch.do_orm_execute:
         return session.execute(statement, values)
+    return _connection(session, statement).execute(statement, values)
+
+
+def fetched(session: Session, statement: Statement, values: Values) -> Sequence[Any]:
+    """Return all rows of a statement that is built once, as `executed` would.
+
+    Where nobody listens it is compiled once, too, and the driver is asked directly.
+    """
+    if not session.dispatch.do_orm_execute:
+        connection = _connection(session, statement)
+        read = compiled(statement, connection.dialect)
+        if read.is_whole and not is_heard(connection):
+            return read.fetch(connection, values)
+    return executed(session, statement, values).all()
+
+
+def _connection(session: Session, statement: Executable) -> Connection:
     if session.autoflush:
         session.flush()
-    connection = session.connection(bind_arguments={"clause": statement})
-    return connection.execute(statement, values)
+    return session.connection(bind_arguments={"clause": statement})

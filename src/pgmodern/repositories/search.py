@@ -79,19 +79,19 @@ class SearchRepository(_Search[R], Repository):
 
     def fuzzy(self, text: str, limit: int = 10) -> list[R]:
         """Return the rows most alike the text, however it is misspelt."""
-        return self._rows(self._execute(self._fuzzy(limit), _asked(text)))
+        return self._rows(self._fetch(self._fuzzy(limit), _asked(text)))
 
     def full_text(self, text: str, limit: int = 10) -> list[R]:
         """Return the rows that match words, "a phrase", or, -not; with a highlight."""
-        return self._rows(self._execute(self._full_text(limit), _words(text)))
+        return self._rows(self._fetch(self._full_text(limit), _words(text)))
 
     def search(self, text: str, limit: int = 10) -> list[R]:
         """Return what full text and similarity rank highest together."""
-        return self._rows(self._execute(self._search(limit), _both(text)))
+        return self._rows(self._fetch(self._search(limit), _both(text)))
 
     def suggest(self, prefix: str, limit: int = 10) -> list[R]:
         """Return the rows that start with what is typed so far, the shortest first."""
-        return self._rows(self._execute(self._suggest(limit), _asked(prefix)))
+        return self._rows(self._fetch(self._suggest(limit), _asked(prefix)))
 
 
 class AsyncSearchRepository(_Search[R], AsyncRepository):
@@ -99,16 +99,16 @@ class AsyncSearchRepository(_Search[R], AsyncRepository):
 
     async def fuzzy(self, text: str, limit: int = 10) -> list[R]:
         """Return the rows most alike the text, however it is misspelt."""
-        return self._rows(await self._execute(self._fuzzy(limit), _asked(text)))
+        return self._rows(await self._fetch(self._fuzzy(limit), _asked(text)))
 
     async def full_text(self, text: str, limit: int = 10) -> list[R]:
         """Return the rows that match words, "a phrase", or, -not; with a highlight."""
-        return self._rows(await self._execute(self._full_text(limit), _words(text)))
+        return self._rows(await self._fetch(self._full_text(limit), _words(text)))
 
     async def search(self, text: str, limit: int = 10) -> list[R]:
         """Return what full text and similarity rank highest together."""
-        return self._rows(await self._execute(self._search(limit), _both(text)))
+        return self._rows(await self._fetch(self._search(limit), _both(text)))
 
     async def suggest(self, prefix: str, limit: int = 10) -> list[R]:
         """Return the rows that start with what is typed so far, the shortest first."""
-        return self._rows(await self._execute(self._suggest(limit), _asked(prefix)))
+        return self._rows(await self._fetch(self._suggest(limit), _asked(prefix)))

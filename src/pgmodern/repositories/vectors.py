@@ -100,7 +100,7 @@ class VectorRepository(_Vectors[R], BulkRepository):
         when the vector does not fit the column.
         """
         asked = self._nearest(vector, k, where, (ef_search, oversampling), threshold, values)
-        return self._rows(self._execute(*asked))
+        return self._rows(self._fetch(*asked))
 
 
 class AsyncVectorRepository(_Vectors[R], AsyncBulkRepository):
@@ -125,4 +125,4 @@ class AsyncVectorRepository(_Vectors[R], AsyncBulkRepository):
         when the vector does not fit the column.
         """
         asked = self._nearest(vector, k, where, (ef_search, oversampling), threshold, values)
-        return self._rows(await self._execute(*asked))
+        return self._rows(await self._fetch(*asked))

@@ -146,8 +146,8 @@ class SampleRepository(VectorRepository[SampleHit]):
     ) -> list[SampleHit] | None:
         """Return the other samples that sound most like one; None when that is not embedded."""
         values = {"sample_id": sample_id, "threshold": threshold}
-        found = self._execute(statements.similar(limit), values)
-        return _hits(found.all())
+        found = self._fetch(statements.similar(limit), values)
+        return _hits(found)
 
     def save(self, embeddings: Iterable[NewSampleEmbedding]) -> int:
         """Store embeddings in bulk, replacing those of the same samples; return how many."""
@@ -216,8 +216,8 @@ class AsyncSampleRepository(AsyncVectorRepository[SampleHit]):
     ) -> list[SampleHit] | None:
         """Return the other samples that sound most like one; None when that is not embedded."""
         values = {"sample_id": sample_id, "threshold": threshold}
-        found = await self._execute(statements.similar(limit), values)
-        return _hits(found.all())
+        found = await self._fetch(statements.similar(limit), values)
+        return _hits(found)
 
     async def save(self, embeddings: Iterable[NewSampleEmbedding]) -> int:
         """Store embeddings in bulk, replacing those of the same samples; return how many."""

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 
@@ -37,8 +38,7 @@ class InfluencerHit:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class MessageRow:
+class MessageRow(NamedTuple):
     """A message."""
 
     id: uuid.UUID
@@ -50,16 +50,21 @@ class MessageRow:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class MessageHit(MessageRow):
+class MessageHit(NamedTuple):
     """A message that a search found; the highlight is HTML."""
 
+    id: uuid.UUID
+    conversation_id: uuid.UUID
+    role: str
+    content: str | None
+    metadata: Any
+    token_count: int | None
+    created_at: datetime
     score: float
     highlight: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConversationRow:
+class ConversationRow(NamedTuple):
     """A conversation, and its last messages, the newest first, where they were asked for."""
 
     id: uuid.UUID
@@ -91,10 +96,10 @@ def _hits(found: Iterable[Any]) -> list[MessageHit]:
 def _conversations(found: Iterable[Any]) -> list[ConversationRow]:
     """Gather the rows of each conversation, which follow each other."""
     conversations = []
-    for _, group in groupby(found, key=lambda row: row[0]):
+    for _, group in groupby(found, key=itemgetter(0)):
         joined = list(group)
-        messages = (MessageRow(*row[_WIDTH:]) for row in joined if row[_WIDTH] is not None)
-        conversations.append(ConversationRow(*(*joined[0][:_WIDTH], tuple(messages))))
+        messages = [MessageRow(*row[_WIDTH:]) for row in joined if row[_WIDTH] is not None]
+        conversations.append(ConversationRow._make((*joined[0][:_WIDTH], tuple(messages))))
     return conversations
 
 
@@ -175,7 +180,7 @@ class ConversationRepository(CountRepository):
 
     def conversations_with_last_messages(self, user_id: str, n: int = 1) -> list[ConversationRow]:
         """Return a user's conversations, the last updated first, with their last `n` messages."""
-        found = self._execute(*statements.with_last_messages(user_id, n))
+        found = self._fetch(*statements.with_last_messages(user_id, n))
         return _conversations(found)
 
     def with_metadata(
@@ -194,7 +199,7 @@ class AsyncConversationRepository(AsyncCountRepository):
         self, user_id: str, n: int = 1
     ) -> list[ConversationRow]:
         """Return a user's conversations, the last updated first, with their last `n` messages."""
-        found = await self._execute(*statements.with_last_messages(user_id, n))
+        found = await self._fetch(*statements.with_last_messages(user_id, n))
         return _conversations(found)
 
     async def with_metadata(
@@ -238,7 +243,7 @@ class MessageRepository(CountRepository):
         Of one conversation, or of the conversations of one user; given both, of that conversation
         if it is that user's.
         """
-        return _hits(self._execute(*statements.search(query, limit, conversation_id, user_id)))
+        return _hits(self._fetch(*statements.search(query, limit, conversation_id, user_id)))
 
     def with_metadata(
         self, metadata: Json, size: int = 20, after: Position | None = None
@@ -265,9 +270,7 @@ class AsyncMessageRepository(AsyncCountRepository):
         Of one conversation, or of the conversations of one user; given both, of that conversation
         if it is that user's.
         """
-        return _hits(
-            await self._execute(*statements.search(query, limit, conversation_id, user_id))
-        )
+        return _hits(await self._fetch(*statements.search(query, limit, conversation_id, user_id)))
 
     async def with_metadata(
         self, metadata: Json, size: int = 20, after: Position | None = None

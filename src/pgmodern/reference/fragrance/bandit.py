@@ -50,7 +50,7 @@ class AlgorithmPerformanceRepository(Repository):
     def beliefs(self, context: str = "default") -> dict[str, Belief]:
         """Return what is known of each algorithm in a context."""
         given = {"context": storable(context)}
-        return _known(self._execute(statements.beliefs(), given))
+        return _known(self._fetch(statements.beliefs(), given))
 
     def choose(
         self,
@@ -75,7 +75,7 @@ class AsyncAlgorithmPerformanceRepository(AsyncRepository):
     async def beliefs(self, context: str = "default") -> dict[str, Belief]:
         """Return what is known of each algorithm in a context."""
         given = {"context": storable(context)}
-        return _known(await self._execute(statements.beliefs(), given))
+        return _known(await self._fetch(statements.beliefs(), given))
 
     async def choose(
         self,

@@ -89,7 +89,7 @@ class UserInteractionEventRepository(QueueRepository[Event], BulkRepository):
     ) -> Page[Event]:
         """Return a page of a user's events, the newest first."""
         statement = statements.latest(size, after is not None)
-        found = self._execute(statement, {"user_id": user_id} | _after(after))
+        found = self._fetch(statement, {"user_id": user_id} | _after(after))
         return _page(found, size)
 
 
@@ -109,5 +109,5 @@ class AsyncUserInteractionEventRepository(AsyncQueueRepository[Event], AsyncBulk
     ) -> Page[Event]:
         """Return a page of a user's events, the newest first."""
         statement = statements.latest(size, after is not None)
-        found = await self._execute(statement, {"user_id": user_id} | _after(after))
+        found = await self._fetch(statement, {"user_id": user_id} | _after(after))
         return _page(found, size)

@@ -78,7 +78,7 @@ class FragranceRepository(SearchRepository[FragranceHit]):
         VectorError when the vector is of length zero or does not fit the column.
         """
         given = _filters(brand, accords, min_rating, words)
-        return self._rows(self._execute(*_similar(to, limit, recall, popular, given)))
+        return self._rows(self._fetch(*_similar(to, limit, recall, popular, given)))
 
 
 class AsyncFragranceRepository(AsyncSearchRepository[FragranceHit]):
@@ -105,4 +105,4 @@ class AsyncFragranceRepository(AsyncSearchRepository[FragranceHit]):
         VectorError when the vector is of length zero or does not fit the column.
         """
         given = _filters(brand, accords, min_rating, words)
-        return self._rows(await self._execute(*_similar(to, limit, recall, popular, given)))
+        return self._rows(await self._fetch(*_similar(to, limit, recall, popular, given)))

@@ -85,7 +85,7 @@ class FragranceRelationshipRepository(BulkRepository):
     ) -> list[Neighbour]:
         """Return what belongs to a fragrance, of a kind if given, the strongest first."""
         given = {"fragrance_id": fragrance_id} | _of_kind(kind)
-        found = self._execute(statements.neighbours(limit, kind is not None), given)
+        found = self._fetch(statements.neighbours(limit, kind is not None), given)
         return [Neighbour(*each) for each in found]
 
     def paths(
@@ -105,7 +105,7 @@ class FragranceRelationshipRepository(BulkRepository):
         """
         given = _ends(fragrance_id, to, threshold, kind)
         statement = statements.paths(reach, limit, to is not None, kind is not None)
-        return [Path(*each) for each in self._execute(statement, given)]
+        return [Path(*each) for each in self._fetch(statement, given)]
 
 
 class AsyncFragranceRelationshipRepository(AsyncBulkRepository):
@@ -123,7 +123,7 @@ class AsyncFragranceRelationshipRepository(AsyncBulkRepository):
     ) -> list[Neighbour]:
         """Return what belongs to a fragrance, of a kind if given, the strongest first."""
         given = {"fragrance_id": fragrance_id} | _of_kind(kind)
-        found = await self._execute(statements.neighbours(limit, kind is not None), given)
+        found = await self._fetch(statements.neighbours(limit, kind is not None), given)
         return [Neighbour(*each) for each in found]
 
     async def paths(
@@ -143,4 +143,4 @@ class AsyncFragranceRelationshipRepository(AsyncBulkRepository):
         """
         given = _ends(fragrance_id, to, threshold, kind)
         statement = statements.paths(reach, limit, to is not None, kind is not None)
-        return [Path(*each) for each in await self._execute(statement, given)]
+        return [Path(*each) for each in await self._fetch(statement, given)]
