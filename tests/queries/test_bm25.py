@@ -9,8 +9,21 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import URL, Text, create_engine, func, insert, text
-from sqlalchemy.dialects.postgresql import TSVECTOR
+from sqlalchemy import (
+    URL,
+    Integer,
+    Text,
+    cast,
+    column,
+    create_engine,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    values,
+)
+from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool
 
@@ -111,6 +124,21 @@ def test_scores_are_those_of_the_formula(
         assert score == pytest.approx(expected[number], abs=1e-6)
     best = list(expected.values())[: len(found)]
     assert list(found.values()) == pytest.approx(best, abs=1e-6)
+
+
+def test_how_often_a_word_is_said_is_counted_to_256(session: Session) -> None:
+    """As many places as a tsvector keeps of a word, whatever their labels."""
+    word, labels = cast("w", TSQUERY), ("", "A", "B", "C")
+    vectors = [
+        "w:" + ",".join(f"{2 * place}{labels[place % 4]}" for place in range(1, times + 1))
+        for times in range(1, 257)
+    ]
+    given = values(column("n", Integer), column("vector", TSVECTOR), name="given")
+    given = given.data([(n, literal(each, TSVECTOR)) for n, each in enumerate(vectors, 1)])
+    said = MODULE._said(cast(given.c.vector, TSVECTOR), word)
+    assert session.execute(select(given.c.n).where(said != given.c.n)).all() == []
+    for bare, times in (("w", 1), ("other:1,2,3", 0), ("", 0)):
+        assert session.scalar(select(MODULE._said(cast(bare, TSVECTOR), word))) == times
 
 
 @both

@@ -1,15 +1,17 @@
 """Okapi BM25: the rows that a question in plain words is about."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
     CTE,
+    REAL,
     ColumnElement,
     Float,
     SmallInteger,
-    TableValuedAlias,
+    Subquery,
     Text,
     cast,
     column,
@@ -21,7 +23,7 @@ from sqlalchemy import (
     true,
     tuple_,
 )
-from sqlalchemy.dialects.postgresql import OID, TSQUERY
+from sqlalchemy.dialects.postgresql import OID, TSQUERY, TSVECTOR
 from sqlalchemy.sql.util import ClauseAdapter
 
 from pgmodern.indexes import FullTextIndex
@@ -34,8 +36,8 @@ from pgmodern.queries.text import Typed, sought
 _K1, _B = 1.2, 0.75
 # A word in more rows than these finds none by itself; it only adds to the score of others' finds.
 COMMON = 10_000
-# The score is computed of so many rows, those that hold the rarest words.
-CANDIDATES = 200
+# The score is computed of so many rows more than are asked for, those that hold the rarest words.
+CANDIDATES = 100
 _SAMPLED = 1_000
 
 
@@ -51,35 +53,59 @@ def bm25(
     repeats every word without end.
     """
     *before, words = _words(index, sought(text))
-    found = _found(index, words, where)
+    found = _found(index, words, where, limit)
     average = (
         select(_average_length(index).label("length")).cte("average").prefix_with("MATERIALIZED")
     )
-    held = _unnested(index.vector)
-    said = func.coalesce(func.cardinality(held.c.positions), constant(1))
-    length = cast(func.length(index.vector), Float) / average.c.length
+    read = _read(index, found)
+    said = _said(read.c.vector, words.c.query)
+    length = cast(func.length(read.c.vector), Float) / average.c.length
     slow = constant(_K1) * (constant(1 - _B) + constant(_B) * length)
     part = words.c.worth * said * constant(_K1 + 1) / (said + slow)
     best = select(func.sum(words.c.worth) * constant(_K1 + 1)).scalar_subquery()
-    sums = select(func.sum(part).label("sum")).join_from(
-        held, words, words.c.lexeme == held.c.lexeme
-    )
-    scored = sums.correlate(index.parent, average).lateral("scored")
+    sums = select(func.sum(part).label("sum")).select_from(words)
+    scored = sums.correlate(read, average).lateral("scored")
     score = func.least(constant(1.0), scored.c.sum / best, type_=Float()).label("score")
-    key = index.key
-    same = tuple_(*key) == tuple_(*(found.c[each.key] for each in key))
+    key = [read.c[each.key] for each in index.key]
     return (
         select(*key, score)
-        .select_from(found.join(index.parent, same).join(average, true()).join(scored, true()))
+        .select_from(read.join(average, true()).join(scored, true()))
         .order_by(score.desc(), *key)
         .limit(rows(limit))
         .add_cte(*before, words, found, nest_here=True)
     )
 
 
+def _read(index: FullTextIndex, found: CTE) -> Subquery:
+    """Select the candidates' keys, and the words of each, fetched or parsed once.
+
+    A function that is given a column fetches what lies out of line anew, at each call.
+    """
+    whole = index.vector.concat(cast(constant(""), TSVECTOR)).label("vector")
+    same = tuple_(*index.key) == tuple_(*(found.c[each.key] for each in index.key))
+    candidates = select(*index.key, whole).join_from(found, index.parent, same)
+    return candidates.offset(rows(0)).subquery("read")
+
+
+def _said(vector: ColumnElement[Any], word: ColumnElement[Any]) -> ColumnElement[float]:
+    """How often a row has a word, without unnesting all of its others, which takes far longer.
+
+    The rank of a single word, where all its places weigh the same, is the part of the sum of
+    1/i^2 over all i that the places 1 to n have (calc_rank_or in PostgreSQL's tsrank.c). What is
+    left of the sum is 1/(n + 1/2), so nearly that to round it gives n. A test counts to 256, the
+    most places that a tsvector keeps.
+    """
+    alike = cast(constant("{1,1,1,1}"), ARRAY(REAL))
+    rank = cast(func.ts_rank(alike, vector, word), Float)
+    left = constant(math.pi**2 / 6) * (constant(1) - rank)
+    return func.round(constant(1) / left - constant(0.5), type_=Float())
+
+
 def _words(index: FullTextIndex, text: ColumnElement[str]) -> tuple[CTE, ...]:
     """Select the text's words, how many rows hold each, and in the last step what it is worth."""
-    asked = _unnested(index.lexemes(text), "asked")
+    positions = column("positions", ARRAY(SmallInteger))
+    columns = column("lexeme", Text), positions, column("weights", ARRAY(Text))
+    asked = func.unnest(index.lexemes(text)).table_valued(*columns).render_derived("asked")
     said = func.coalesce(func.cardinality(asked.c.positions), constant(1))
     word = select(asked.c.lexeme, said.label("said"), _only(asked.c.lexeme).label("query"))
     words = word.cte("asked_words").prefix_with("MATERIALIZED")
@@ -104,7 +130,9 @@ def _words(index: FullTextIndex, text: ColumnElement[str]) -> tuple[CTE, ...]:
     return words, held, weighed.cte("words").prefix_with("MATERIALIZED")
 
 
-def _found(index: FullTextIndex, words: CTE, where: Sequence[ColumnElement[bool]]) -> CTE:
+def _found(
+    index: FullTextIndex, words: CTE, where: Sequence[ColumnElement[bool]], limit: int
+) -> CTE:
     """Select the keys of the rows that hold the rarest of the words."""
     holds = (
         select(*index.key)
@@ -118,13 +146,7 @@ def _found(index: FullTextIndex, words: CTE, where: Sequence[ColumnElement[bool]
     key = [holds.c[each.key] for each in index.key]
     likely = func.sum(words.c.worth).desc()
     found = select(*key).join_from(words, holds, finding).group_by(*key).order_by(likely, *key)
-    return found.limit(rows(CANDIDATES)).cte("found").prefix_with("MATERIALIZED")
-
-
-def _unnested(vector: ColumnElement[Any], name: str = "held_words") -> TableValuedAlias:
-    positions = column("positions", ARRAY(SmallInteger))
-    columns = column("lexeme", Text), positions, column("weights", ARRAY(Text))
-    return func.unnest(vector).table_valued(*columns).render_derived(name)
+    return found.limit(rows(limit + CANDIDATES)).cte("found").prefix_with("MATERIALIZED")
 
 
 def _only(lexeme: ColumnElement[str]) -> ColumnElement[Any]:
