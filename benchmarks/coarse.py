@@ -92,6 +92,6 @@ def ask(engine: Engine, dataset: Dataset) -> Report:
         [
             f"{len(split.rows):,} real vectors of {DIMENSIONS} dimensions, of a model that is not "
             f"of the Matryoshka kind; {QUERIES} held out and asked for, seed {SEED}. Tuned on "
-            f"{TUNED_ON} rows of the table by pgmodern.tuning, m = 16, ef_construction = 128.",
+            f"{TUNED_ON} halfways between rows by pgmodern.tuning, m = 16, ef_construction = 128.",
         ],
     )

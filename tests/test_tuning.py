@@ -1,4 +1,4 @@
-"""Tuning an index: the cheapest search that reaches a recall, found on the table's own rows."""
+"""Tuning an index: the cheapest search that reaches a recall, found by the table's own rows."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -95,6 +95,26 @@ def test_more_recall_takes_a_broader_search(session: Session) -> None:
     assert few < tune(session, Stone.bits, 0.97, queries=30).oversampling
     few = tune(session, Stone.hnsw, 0.3, queries=30).ef_search
     assert few <= tune(session, Stone.hnsw, 0.95, queries=30).ef_search
+
+
+def test_questions_of_ones_own_are_asked_instead(session: Session) -> None:
+    told: list[int] = []
+    questions = np.random.default_rng(4).normal(size=(7, DIMENSIONS))
+    found = tune(session, Stone.hnsw, 0.9, questions=list(questions), advance=told.append)
+    assert sum(told) == len(questions)
+    assert found.recall * len(questions) * found.k == pytest.approx(
+        round(found.recall * len(questions) * found.k)
+    )
+    with pytest.raises(VectorError, match="dimensions"):
+        tune(session, Stone.hnsw, 0.9, questions=[[1.0, 2.0]])
+
+
+def test_what_is_asked_for_is_no_row(session: Session) -> None:
+    rows = [np.array(row, np.float32) for row in ([2, 0], [0, 8], [0, 0])]
+    assert np.array_equal(tuning._halfways(rows, unit=True), [[0.5, 0.5], [0.5, 0.5]])
+    assert np.array_equal(tuning._halfways(rows, unit=False), [[1, 4], [0, 4], [1, 0]])
+    assert np.array_equal(tuning._halfways(rows[:1], unit=False), [[2, 0]])
+    assert tuning._halfways([], unit=True) == []
 
 
 class StoneRepository(VectorRepository[tuple[Any, ...]]):

@@ -1,4 +1,4 @@
-"""How broadly an HNSW index must be searched for a recall: measured on the table's own rows."""
+"""How broadly an HNSW index must be searched for a recall: measured on the table itself."""
 
 import json
 import time
@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from statistics import fmean, median
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sqlalchemy import BindParameter, Text, bindparam, func, select
 from sqlalchemy.orm import Session
 
@@ -23,6 +25,8 @@ from pgmodern.queries.statistics import oid_of
 _BREADTHS = (20, 30, 40, 60, 80, 100, 120, 160, 200, 280, 400, 560, 800, 1000)
 _OVERSAMPLINGS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 100, 150, 200)
 _MARK = "pgmodern: "
+
+Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +50,30 @@ def tune(
     *,
     k: int = 10,
     queries: int = 100,
+    questions: Sequence[ArrayLike] = (),
     advance: Callable[[int], None] = lambda _: None,
 ) -> Tuning:
     """Find the cheapest search of an index that reaches a recall, use it from now on, and store it.
 
-    So many rows, at random, are asked for their neighbours: each by an exact scan of the table,
-    and by the index, ever more broadly, until the mean recall is reached. What is found becomes
-    the index's own `ef_search` and `oversampling` in this process, and is stored in the comment of
-    the index, where `load` finds it. `advance` is told of every query that the exact scan has
-    answered. COMMENT needs the index's owner, and locks it until the commit (SHARE UPDATE
-    EXCLUSIVE).
+    So many vectors are asked for their neighbours: each by an exact scan of the table, and by the
+    index, ever more broadly, until the mean recall is reached. What is found becomes the index's
+    own `ef_search` and `oversampling` in this process, and is stored in the comment of the index,
+    where `load` finds it. `advance` is told of every query that the exact scan has answered.
+    COMMENT needs the index's owner, and locks it until the commit (SHARE UPDATE EXCLUSIVE).
+
+    What is asked for are the `questions`, where there are any; else what lies halfway between two
+    rows at random. The rows themselves are found too easily: each is a node of the graph, and its
+    neighbours are linked to it. Of 176,081 real vectors a search by ef_search 20 finds 0.96 of
+    the neighbours of rows, 0.81 of those of real questions, and 0.70 of those of such halfways.
 
     Raises VectorError when the table holds no vector, and when no breadth reaches the recall;
     then nothing is changed.
     """
     if not 0 < target_recall <= 1:
         raise ValueError(f"a recall is above 0 and at most 1: {target_recall}")
-    asked = list(session.scalars(_some(index, queries)))
+    asked = [index.operand.check(each) for each in questions] or _halfways(
+        list(session.scalars(_some(index, queries))), unit=index.metric == "cosine"
+    )
     if not asked:
         raise VectorError(f"{index.parent.name} holds no vector.", "Tune an index of a full table.")
     truth = []
@@ -71,8 +82,8 @@ def tune(
         advance(1)
     best = None
     for ef_search, oversampling in _choices(index):
-        way = nearest(index, _sought(index), k + 1, ef_search=ef_search, oversampling=oversampling)
-        recall, milliseconds = _measured(session, index, way, asked, truth)
+        way = nearest(index, _sought(index), k, ef_search=ef_search, oversampling=oversampling)
+        recall, milliseconds = _measured(session, index, way, k, asked, truth)
         best = Tuning(ef_search, oversampling, k, recall, milliseconds)
         if recall >= target_recall:
             session.execute(verbatim(_stored(session, index, best)))
@@ -81,7 +92,8 @@ def tune(
     assert best is not None
     raise VectorError(
         f"{index.name} reaches a recall of {best.recall:.3f}, not of {target_recall}.",
-        "Build it with a higher m and ef_construction, or hold more of each vector.",
+        "Build it with a higher m and ef_construction, hold more of each vector, or give "
+        "questions of your own, if those are easier.",
     )
 
 
@@ -122,11 +134,20 @@ def _some(index: HnswIndex, count: int) -> Statement:
     return held.order_by(func.random()).limit(rows(count))
 
 
+def _halfways(vectors: Sequence[Vectors], *, unit: bool) -> list[Vectors]:
+    """Return what lies between each vector and the next; of one length, where that says nothing."""
+    of_length = [each for each in np.asarray(vectors, np.float32) if each.any() or not unit]
+    if unit:
+        of_length = [each / np.linalg.norm(each) for each in of_length]
+    pairs = zip(of_length, of_length[1:] + of_length[:1], strict=True)
+    return [(one + other) / 2 for one, other in pairs]
+
+
 def _exactly(index: HnswIndex, k: int) -> Statement:
-    """Select the row itself and its `k` nearest, with all that are as near as the last of them."""
+    """Select the `k` nearest, with all that are as near as the last of them."""
     distance = index.exact_distance(_sought(index))
     held = select(*index.key).where(index.vector.is_not(None), *index.conditions)
-    return held.order_by(distance).fetch(constant(k + 1), with_ties=True)
+    return held.order_by(distance).fetch(constant(k), with_ties=True)
 
 
 Key = tuple[Any, ...]
@@ -138,17 +159,21 @@ def _keys(session: Session, way: Statement, vector: Any) -> set[Key]:
 
 
 def _measured(
-    session: Session, index: HnswIndex, way: Statement, asked: Sequence[Any], truth: list[set[Key]]
+    session: Session,
+    index: HnswIndex,
+    way: Statement,
+    k: int,
+    asked: Sequence[Vectors],
+    truth: list[set[Key]],
 ) -> tuple[float, float]:
-    """Return the mean recall and the median milliseconds; the row itself does not count."""
+    """Return the mean recall and the median milliseconds."""
     hits, seconds, width = [], [], len(index.key)
     for vector, best in zip(asked, truth, strict=True):
         started = time.perf_counter()
         found = session.execute(way, {"pgmodern_sought": vector}).all()
         seconds.append(time.perf_counter() - started)
-        wanted = min(len(found), len(best)) - 1
-        right = sum(tuple(row[:width]) in best for row in found) - 1
-        hits.append(right / wanted if wanted > 0 else 1.0)
+        right = sum(tuple(row[:width]) in best for row in found)
+        hits.append(right / min(k, len(best)))
     return fmean(hits), median(seconds) * 1000
 
 
