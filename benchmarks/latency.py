@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -50,17 +51,33 @@ def timed(engine: Engine, queries: Sequence[Q], call: Callable[[Session, Q], R])
 
     The first queries are also run before the measurement.
     """
-    results, seconds = [], []
+    (only,) = in_turns(engine, queries, [call])
+    return only
+
+
+def in_turns(
+    engine: Engine, queries: Sequence[Q], calls: Sequence[Callable[[Session, Q], R]]
+) -> list[Timed[R]]:
+    """Call in several ways with each query, so that none has a quieter machine than the others.
+
+    Which comes first changes with every query. Each way has a session of its own. As `timed`.
+    """
+    seconds: list[list[float]] = [[] for _ in calls]
+    results: list[list[R]] = [[] for _ in calls]
     discarded = min(WARM_UP, len(queries) // 5)
-    with Session(_reading(engine)) as session:
+    with ExitStack() as open_sessions:
+        sessions = [open_sessions.enter_context(Session(_reading(engine))) for _ in calls]
         for number, query in enumerate([*queries[:discarded], *queries]):
-            started = time.perf_counter()
-            result = call(session, query)
-            elapsed = time.perf_counter() - started
-            if number >= discarded:
-                results.append(result)
-                seconds.append(elapsed)
-    return Timed(results, np.array(seconds) * 1000)
+            for turn in range(len(calls)):
+                way = (number + turn) % len(calls)
+                started = time.perf_counter()
+                result = calls[way](sessions[way], query)
+                elapsed = time.perf_counter() - started
+                if number >= discarded:
+                    seconds[way].append(elapsed)
+                    results[way].append(result)
+    pairs = zip(results, seconds, strict=True)
+    return [Timed(found, np.array(each) * 1000) for found, each in pairs]
 
 
 def _reading(engine: Engine) -> Engine:
