@@ -6,11 +6,12 @@ from datetime import datetime
 from decimal import Decimal
 from math import isfinite
 from operator import index
+from struct import pack
 from typing import Any
 
 import numpy as np
-import pgvector
 import psycopg
+from numpy.typing import NDArray
 from psycopg.types.json import Json, Jsonb
 from psycopg.types.numeric import Float4, Float8, Int2, Int4, Int8
 from sqlalchemy import (
@@ -158,16 +159,20 @@ def _converts(kind: TypeDecorator[Any]) -> bool:
 
 
 def _of_its_own(kind: TypeEngine[Any]) -> Encode | None:
-    if isinstance(kind, Vector):
-        return lambda value: pgvector.Vector(kind.check(value))
-    if isinstance(kind, HalfVector):
-        return lambda value: pgvector.HalfVector(kind.check(value))
+    if isinstance(kind, Vector | HalfVector):
+        number = np.dtype(kind.scalar).newbyteorder(">")
+        return lambda value: _sent(kind.check(value), number)
     if isinstance(kind, DateTime):
         return lambda value: _in_its_zone(kind, value)
     if isinstance(kind, Enum):
         name: Encode | None = kind.bind_processor(_DIALECT)  # type: ignore[no-untyped-call]
         return name
     return None
+
+
+def _sent(vector: NDArray[np.float32], number: np.dtype[Any]) -> bytes:
+    """Return a vector as pgvector receives it: how many numbers, two bytes of zero, and these."""
+    return pack(">HH", vector.size, 0) + vector.astype(number).tobytes()
 
 
 def _unless_none(encode: Encode, value: Any) -> Any:
