@@ -48,7 +48,7 @@ def checked(value: ArrayLike, dimensions: int | None, limit: float) -> NDArray[n
     with np.errstate(over="ignore"):
         vector = given.astype(np.float32)
         # The sum of the squares, a tenth of the time, is enough to see that no number is too large.
-        if vector.dot(vector) <= limit * limit:
+        if float(vector.dot(vector)) <= limit * limit:
             return vector
     magnitudes = np.abs(vector)
     if not magnitudes.max() <= limit:  # nor is NaN
