@@ -1,7 +1,9 @@
 """What an index that holds less of each vector saves, and what it costs to put that right."""
 
 import time
+from functools import partial
 
+import numpy as np
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
@@ -18,16 +20,18 @@ from benchmarks.nearest import (
     Split,
     exact,
     held_out,
+    ids,
     load,
     recall,
 )
 from benchmarks.report import Figure, Report
 from pgmodern.errors import VectorError
 from pgmodern.indexes import HnswIndex
-from pgmodern.tuning import tune
+from pgmodern.tuning import halfways, tune
 
 QUERIES, TUNED_ON = 400, 60
 TARGETS = (0.95, 0.99)
+BREADTHS = (20, 40, 60, 100, 160, 200)
 _EMBEDDING = Recording.__table__.c.embedding
 WAYS = {
     "vector": HnswIndex("ix_recordings_vector", _EMBEDDING),
@@ -75,6 +79,24 @@ def measure(engine: Engine, split: Split, what: str, index: HnswIndex) -> list[F
     return figures
 
 
+def asked_for(engine: Engine, split: Split) -> list[Figure]:
+    """Show how easily what `tune` asks for is found, beside what is not in the table, and rows."""
+    rows = list(split.loaded[np.random.default_rng(SEED).permutation(len(split.loaded))[:QUERIES]])
+    kinds = {
+        "what is not in it": list(split.asked[:QUERIES]),
+        "rows": rows,
+        "halfways between rows": halfways(rows, unit=True),
+    }
+    figures = []
+    for breadth in BREADTHS:
+        for what, vectors in kinds.items():
+            search = partial(ids, ef_search=breadth)
+            found = timed(engine, vectors, search).results
+            share = recall(found, exact(split, np.stack(vectors)))
+            figures.append(Figure(f"ef_search {breadth}: recall@{K} of {what}", share, ""))
+    return figures
+
+
 def ask(engine: Engine, dataset: Dataset) -> Report:
     """Measure whole vectors, halved numbers, their signs alone, and half of the dimensions."""
     split = held_out(dataset.vectors())
@@ -85,6 +107,10 @@ def ask(engine: Engine, dataset: Dataset) -> Report:
         seconds = build(engine, index) if index is not Recording.embedding_hnsw else halved
         figures.append(Figure(f"{what}: build", seconds, "s"))
         figures += measure(engine, split, what, index)
+        if index is not Recording.embedding_hnsw:
+            with engine.begin() as connection:
+                index.drop(connection)
+    figures += asked_for(engine, split)
     return Report(
         f"coarse: the {K} nearest by indexes that hold less",
         "none",

@@ -1,5 +1,6 @@
 """Engines for application code."""
 
+import json
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -105,6 +106,36 @@ def _prepared_after_ten(connection: Connection) -> int:
         connection.execute(select(literal(number, Integer).label("mark")))
     prepared = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%% AS mark'"
     return int(connection.exec_driver_sql(prepared).scalar_one())
+
+
+DOCUMENTS = [
+    ' \n {"a": [1, -2.5e3, true, null]} ',
+    '"\\u00e4 \\ud83d\\ude00"',
+    "12345678901234567890123",
+    "null",
+    "[]",
+]
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonb"])
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_json_is_decoded_as_python_decodes_it(document: str, kind: str, postgres_url: URL) -> None:
+    asked = f"SELECT CAST(%s AS {kind})"
+    with create_engine(postgres_url, poolclass=NullPool).connect() as connection:
+        found = connection.exec_driver_sql(asked, (document,)).scalar()
+    assert found == json.loads(document)
+
+
+async def test_json_is_decoded_in_asynchronous_code_too(postgres_url: URL) -> None:
+    async with create_async_engine(postgres_url, poolclass=NullPool).connect() as connection:
+        found = await connection.exec_driver_sql("SELECT CAST(' [1]' AS json)")
+        assert found.scalar() == [1]
+
+
+def test_the_caller_s_decoder_of_json_wins(postgres_url: URL) -> None:
+    engine = create_engine(postgres_url, poolclass=NullPool, json_deserializer=len)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT CAST('[1, 2]' AS jsonb)").scalar() == 6
 
 
 def test_a_repeated_statement_is_prepared_once(postgres_url: URL) -> None:

@@ -111,10 +111,10 @@ def test_questions_of_ones_own_are_asked_instead(session: Session) -> None:
 
 def test_what_is_asked_for_is_no_row(session: Session) -> None:
     rows = [np.array(row, np.float32) for row in ([2, 0], [0, 8], [0, 0])]
-    assert np.array_equal(tuning._halfways(rows, unit=True), [[0.5, 0.5], [0.5, 0.5]])
-    assert np.array_equal(tuning._halfways(rows, unit=False), [[1, 4], [0, 4], [1, 0]])
-    assert np.array_equal(tuning._halfways(rows[:1], unit=False), [[2, 0]])
-    assert tuning._halfways([], unit=True) == []
+    assert np.array_equal(tuning.halfways(rows, unit=True), [[0.5, 0.5], [0.5, 0.5]])
+    assert np.array_equal(tuning.halfways(rows, unit=False), [[1, 4], [0, 4], [1, 0]])
+    assert np.array_equal(tuning.halfways(rows[:1], unit=False), [[2, 0]])
+    assert tuning.halfways([], unit=True) == []
 
 
 class StoneRepository(VectorRepository[tuple[Any, ...]]):

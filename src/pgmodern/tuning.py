@@ -71,7 +71,7 @@ def tune(
     """
     if not 0 < target_recall <= 1:
         raise ValueError(f"a recall is above 0 and at most 1: {target_recall}")
-    asked = [index.operand.check(each) for each in questions] or _halfways(
+    asked = [index.operand.check(each) for each in questions] or halfways(
         list(session.scalars(_some(index, queries))), unit=index.metric == "cosine"
     )
     if not asked:
@@ -134,7 +134,7 @@ def _some(index: HnswIndex, count: int) -> Statement:
     return held.order_by(func.random()).limit(rows(count))
 
 
-def _halfways(vectors: Sequence[Vectors], *, unit: bool) -> list[Vectors]:
+def halfways(vectors: Sequence[Vectors], *, unit: bool) -> list[Vectors]:
     """Return what lies between each vector and the next; of one length, where that says nothing."""
     of_length = [each for each in np.asarray(vectors, np.float32) if each.any() or not unit]
     if unit:

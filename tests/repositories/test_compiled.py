@@ -2,7 +2,6 @@
 
 import enum
 import logging
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -30,6 +29,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError, ProgrammingError, StatementError
@@ -108,10 +108,6 @@ def _plain(rows: Any) -> list[list[Any]]:
     return [[v.tolist() if isinstance(v, np.ndarray) else v for v in row] for row in rows]
 
 
-def _never(*_: Any) -> None:
-    raise AssertionError("this was to go to the driver directly")
-
-
 def _directly(session: Session, statement: Statement, values: Any = None) -> Any:
     connection = session.connection()
     read = compiled(statement, connection.dialect)
@@ -154,6 +150,12 @@ def test_what_is_written_into_each_execution_is_sqlalchemy_s(things: Session) ->
     statement = select(THINGS.c.id).where(THINGS.c.id.in_(bindparam("ids", expanding=True)))
     assert not compiled(statement, things.connection().dialect).is_whole
     assert [row.id for row in fetched(things, statement, {"ids": [1, 2, 3]})] == [1, 2]
+
+
+def test_text_of_unknown_columns_is_sqlalchemy_s(things: Session) -> None:
+    statement = select(THINGS.c.id, text("1 AS one, 2 AS two")).where(THINGS.c.id == 1)
+    assert not compiled(statement, things.connection().dialect).is_whole
+    assert [tuple(row) for row in fetched(things, statement, {})] == [(1, 1, 2)]
 
 
 EVENTS: list[str] = [
@@ -213,9 +215,6 @@ def test_options_of_the_connection_are_heeded(session: Session) -> None:
 def test_options_of_the_statement_are_heeded(session: Session) -> None:
     statement = select(Artist.id).execution_options(yield_per=1)
     assert not compiled(statement, session.connection().dialect).is_whole
-
-
-Asked = Callable[[Session], Any]
 
 
 def _wrong(session: Session) -> Any:

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-import psycopg
-from sqlalchemy import Connection, Dialect
+from sqlalchemy import ColumnElement, Connection, Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from pgmodern.queries.statement import Statement
@@ -28,9 +27,13 @@ class CompiledRead:
         assert isinstance(compiled, SQLCompiler)
         self._compiled = compiled
         self._dialect = dialect
-        # What is written into each execution anew (the values of an IN) is for SQLAlchemy.
-        self.is_whole = not (
-            compiled.post_compile_params
+        columns = list(statement.inner_columns)
+        self._types = [each.type for each in columns if isinstance(each, ColumnElement)]
+        # Values without names, what is written into each execution anew (the values of an IN), and
+        # text that does not say how many columns it is, are for SQLAlchemy.
+        self.is_whole = len(self._types) == len(columns) and not (
+            compiled.positional
+            or compiled.post_compile_params
             or compiled.literal_execute_params
             or statement.get_execution_options()
         )
@@ -41,7 +44,6 @@ class CompiledRead:
             for each, name in named
         )
         self._encoders = [(name, encode) for name, encode in encoders if encode is not None]
-        self._types = [each.type for each in statement.selected_columns]
         self._decoders: list[tuple[int, Convert]] | None = None
 
     def fetch(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Row]:
@@ -59,7 +61,8 @@ class CompiledRead:
             if (decoders := self._decoders) is None:
                 decoders = self._decoders = self._known_by([c[1] for c in cursor.description or ()])
         except BaseException as error:
-            if isinstance(error, Exception) and not isinstance(error, psycopg.Error):
+            theirs = connection.dialect.loaded_dbapi.Error
+            if isinstance(error, Exception) and not isinstance(error, theirs):
                 raise
             connection._handle_dbapi_exception(error, sql, given, cursor, None)  # noqa: SLF001
         return [_decoded(row, decoders) for row in rows] if decoders else rows
