@@ -44,11 +44,11 @@ WAYS = {
 
 
 def build(engine: Engine, index: HnswIndex) -> float:
-    """Build an index, unless it is there; return how many seconds that took."""
+    """Build an index; return how many seconds that took."""
     started = time.perf_counter()
     with engine.begin() as connection:
         connection.execute(text(f"SET LOCAL maintenance_work_mem = '{BUILD_MEMORY}'"))
-        index.create(connection, checkfirst=True)
+        index.create(connection)
     return time.perf_counter() - started
 
 
