@@ -1,6 +1,7 @@
 """The nearest of those that pass a filter: whether the right way to find them is chosen."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from sqlalchemy import ColumnElement, Engine, select
 from sqlalchemy.orm import Session
@@ -29,6 +30,7 @@ from pgmodern.queries.statement import rows
 
 QUERIES = 150
 SELECTED = (0.0001, 0.001, 0.01, 0.1, 0.5, 1.0)
+MANY, MANY_QUERIES = (1_000, 10_000), 30
 BEHIND = 1.3  # times the better way of both, at most
 
 Way = Callable[..., list[int]]
@@ -51,11 +53,8 @@ def measure(engine: Engine, split: Split, part: float) -> list[Figure]:
     condition = Recording.bucket < bound
     queries = list(split.asked[:QUERIES])
 
-    def asked(way: Way) -> Callable[[Session, Vectors], list[int]]:
-        return lambda session, vector: way(session, vector, condition)
-
-    ways = in_turns(engine, queries, [asked(ids), asked(ids_exactly), asked(ids_iteratively)])
-    ours, exactly, iteratively = ways
+    calls = [_of(condition, way) for way in (ids, ids_exactly, ids_iteratively)]
+    ways = ours, exactly, iteratively = in_turns(engine, queries, calls)
     truth = exact(split, split.asked[:QUERIES], split.buckets < bound)
     what = f"{part:.2%} pass"
     better = min(exactly, iteratively, key=lambda way: way.p95)
@@ -66,6 +65,28 @@ def measure(engine: Engine, split: Split, part: float) -> list[Figure]:
         Figure(f"{what}: recall@{K}, always iterative", *_recalls(ways, truth), at_least=0.95),
         Figure(f"{what}: fewest rows", *_fewest(ours, iteratively), at_least=K),
     ]
+
+
+def many(engine: Engine, split: Split, k: int) -> list[Figure]:
+    """Ask for very many of the nearest, of all and of a tenth, beside an exact scan."""
+    figures = []
+    for part in (1.0, 0.1):
+        condition = Recording.bucket < round(part * BUCKETS)
+        calls = [_of(condition, partial(way, k=k)) for way in (ids, ids_exactly)]
+        ours, exactly = in_turns(engine, list(split.asked[:MANY_QUERIES]), calls)
+        pairs = zip(ours.results, exactly.results, strict=True)
+        share = sum(len(set(found) & set(truth)) for found, truth in pairs) / k / MANY_QUERIES
+        what = f"{k:,} nearest, {part:.0%} pass"
+        figures += [
+            Figure(f"{what}: p95, exact", ours.p95, "ms", exactly.p95),
+            Figure(f"{what}: recall@{k}", share, "", at_least=0.95),
+            Figure(f"{what}: fewest rows", *_fewest(ours, exactly), at_least=k),
+        ]
+    return figures
+
+
+def _of(condition: ColumnElement[bool], way: Way) -> Callable[[Session, Vectors], list[int]]:
+    return lambda session, vector: way(session, vector, condition)
 
 
 def _recalls(ways: Sequence[Timed[list[int]]], truth: list[set[int]]) -> tuple[float, str, float]:
@@ -83,6 +104,7 @@ def ask(engine: Engine, dataset: Dataset) -> Report:
     songs = dataset.tracks()
     load(engine, split, [f"{song.title} - {song.artist}" for song in songs])
     figures = [figure for part in SELECTED for figure in measure(engine, split, part)]
+    figures += [figure for k in MANY for figure in many(engine, split, k)]
     return Report(
         f"filtered: the {K} nearest of those that pass",
         "as said",

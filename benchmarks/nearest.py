@@ -129,18 +129,24 @@ def load(engine: Engine, split: Split, names: Sequence[str]) -> tuple[float, flo
 
 
 def ids(
-    session: Session, vector: Vectors, *where: ColumnElement[bool], ef_search: int = EF_SEARCH
+    session: Session,
+    vector: Vectors,
+    *where: ColumnElement[bool],
+    k: int = K,
+    ef_search: int = EF_SEARCH,
 ) -> list[int]:
     """Search as an application does."""
-    found = RecordingRepository(session).nearest(vector, K, *where, ef_search=ef_search)
+    found = RecordingRepository(session).nearest(vector, k, *where, ef_search=ef_search)
     return [hit.id for hit in found]
 
 
-def ids_exactly(session: Session, vector: Vectors, *where: ColumnElement[bool]) -> list[int]:
+def ids_exactly(
+    session: Session, vector: Vectors, *where: ColumnElement[bool], k: int = K
+) -> list[int]:
     """Search without an index: the distance of every vector."""
     index = Recording.embedding_hnsw
     distance = index.distance(index.literal(vector)) + 0  # so that it is not the index's order
-    return list(session.scalars(select(Recording.id).where(*where).order_by(distance).limit(K)))
+    return list(session.scalars(select(Recording.id).where(*where).order_by(distance).limit(k)))
 
 
 def whole_table(engine: Engine, split: Split) -> list[Figure]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import select
 
@@ -38,7 +38,8 @@ class InfluencerHit:
     created_at: datetime
 
 
-class MessageRow(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class MessageRow:
     """A message."""
 
     id: uuid.UUID
@@ -50,21 +51,16 @@ class MessageRow(NamedTuple):
     created_at: datetime
 
 
-class MessageHit(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class MessageHit(MessageRow):
     """A message that a search found; the highlight is HTML."""
 
-    id: uuid.UUID
-    conversation_id: uuid.UUID
-    role: str
-    content: str | None
-    metadata: Any
-    token_count: int | None
-    created_at: datetime
     score: float
     highlight: str
 
 
-class ConversationRow(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ConversationRow:
     """A conversation, and its last messages, the newest first, where they were asked for."""
 
     id: uuid.UUID
@@ -99,7 +95,7 @@ def _conversations(found: Iterable[Any]) -> list[ConversationRow]:
     for _, group in groupby(found, key=itemgetter(0)):
         joined = list(group)
         messages = [MessageRow(*row[_WIDTH:]) for row in joined if row[_WIDTH] is not None]
-        conversations.append(ConversationRow._make((*joined[0][:_WIDTH], tuple(messages))))
+        conversations.append(ConversationRow(*(*joined[0][:_WIDTH], tuple(messages))))
     return conversations
 
 
