@@ -27,6 +27,9 @@ from pgmodern.queries.statistics import size_of
 # To come to one row by the graph costs as much as to compare so many; measured, see `few`.
 _DEARER = 15
 _FEWEST = 2_000
+# Of more rows than the graph's broadest scan gives at once, each costs as much as so many; measured
+# at the 1,000 nearest of 176,081.
+_BROADEST, _DEARER_THEN = 1_000, 80
 _RANGES = {operator.lt, operator.le, operator.gt, operator.ge}
 
 
@@ -43,13 +46,13 @@ def nearest(
     """Select the `k` rows nearest to the vector: key and score, the nearest first.
 
     Where few rows pass the filter, which the statement finds out by counting no more than that,
-    they are compared one by one. Otherwise the graph is scanned iteratively until `k` pass; where
-    it gives up early (they lie far away), an exact scan takes over. So `k` rows come back whenever
-    `k` exist, less those whose score is below the `threshold`. `ef_search` (1..1000) is the
-    breadth of the graph's scan: more recall for more time. A coarse index gives `oversampling`
-    times `k` rows, which the whole vectors put in order. Of both the index has its own, which hold
-    unless others are given. The conditions may also speak of other tables, by
-    `column.in_(select(...))`.
+    they are compared one by one, and so are all where a large part of them is asked for. Otherwise
+    the graph is scanned iteratively until `k` pass; where it gives up early (they lie far away), an
+    exact scan takes over. So `k` rows come back whenever `k` exist, less those whose score is below
+    the `threshold`. `ef_search` (1..1000) is the breadth of the graph's scan: more recall for more
+    time. A coarse index gives `oversampling` times `k` rows, which the whole vectors put in order.
+    Of both the index has its own, which hold unless others are given. The conditions may also speak
+    of other tables, by `column.in_(select(...))`.
 
     Raises VectorError when the vector does not fit the column.
     """
@@ -63,7 +66,7 @@ def nearest(
     graph = (
         select(*index.key, index.vector.label("whole") if index.coarse else distance)
         .where(*index.conditions, *map(_unweighed, where))
-        .where(*([_are_many(index, conditions, keep)] if where else []))
+        .where(*_worth_it(index, conditions, keep, filtered=bool(where)))
         .order_by(index.distance(scanning(sought, keep, ef_search or index.ef_search)))
         .limit(rows(keep))
         .cte("graph")
@@ -88,6 +91,17 @@ def _best(graph: CTE, index: HnswIndex, sought: ColumnElement[Any], k: int) -> C
     key = [graph.c[column.key] for column in index.key]
     nearest_first = select(*key, distance.label("distance")).order_by(distance).limit(rows(k))
     return nearest_first.cte("best").prefix_with("MATERIALIZED")
+
+
+def _worth_it(
+    index: HnswIndex, conditions: Sequence[ColumnElement[bool]], keep: int, *, filtered: bool
+) -> list[ColumnElement[bool]]:
+    """Return on what condition the graph is sooner done than an exact scan; none: always."""
+    if filtered:
+        return [_are_many(index, conditions, keep)]
+    if index.coarse or keep <= _BROADEST:
+        return []
+    return [size_of(index.parent) > constant(keep * _DEARER_THEN)]
 
 
 def _are_many(
