@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import URL, Engine
 
-from benchmarks.load import PROCESSES
+from benchmarks.load import begun_apart
 from pgmodern.engine import create_engine
 
 R = TypeVar("R")
@@ -15,10 +15,7 @@ R = TypeVar("R")
 
 def apart(url: URL, way: Callable[..., R], *given: Any) -> tuple[R, float]:
     """Return what comes of it on an engine of its own, and the peak of resident memory in MB."""
-    ours, theirs = PROCESSES.Pipe()
-    process = PROCESSES.Process(target=_work, args=(url, way, given, theirs), daemon=True)
-    process.start()
-    theirs.close()  # so that its death is the end of the pipe
+    process, ours = begun_apart(_work, url, way, given)
     found, memory = ours.recv()
     process.join()
     return found, memory

@@ -1,13 +1,12 @@
 """What an index that holds less of each vector saves, and what it costs to put that right."""
 
-import time
 from functools import partial
 
 import numpy as np
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from benchmarks.database import megabytes
+from benchmarks.database import build, megabytes
 from benchmarks.dataset import Dataset
 from benchmarks.latency import timed
 from benchmarks.nearest import (
@@ -41,15 +40,6 @@ WAYS = {
         "ix_recordings_192", _EMBEDDING, prefix=DIMENSIONS // 2, as_halfvec=True
     ),
 }
-
-
-def build(engine: Engine, index: HnswIndex) -> float:
-    """Build an index; return how many seconds that took."""
-    started = time.perf_counter()
-    with engine.begin() as connection:
-        connection.execute(text(f"SET LOCAL maintenance_work_mem = '{BUILD_MEMORY}'"))
-        index.create(connection)
-    return time.perf_counter() - started
 
 
 def measure(engine: Engine, split: Split, what: str, index: HnswIndex) -> list[Figure]:
@@ -87,12 +77,12 @@ def asked_for(engine: Engine, split: Split) -> list[Figure]:
         "rows": rows,
         "halfways between rows": halfways(rows, unit=True),
     }
+    truth = {what: exact(split, np.stack(vectors)) for what, vectors in kinds.items()}
     figures = []
     for breadth in BREADTHS:
+        search = partial(ids, ef_search=breadth)
         for what, vectors in kinds.items():
-            search = partial(ids, ef_search=breadth)
-            found = timed(engine, vectors, search).results
-            share = recall(found, exact(split, np.stack(vectors)))
+            share = recall(timed(engine, vectors, search).results, truth[what])
             figures.append(Figure(f"ef_search {breadth}: recall@{K} of {what}", share, ""))
     return figures
 
@@ -104,10 +94,11 @@ def ask(engine: Engine, dataset: Dataset) -> Report:
     _, halved = load(engine, split, [f"{song.title} - {song.artist}" for song in songs])
     figures = []
     for what, index in WAYS.items():
-        seconds = build(engine, index) if index is not Recording.embedding_hnsw else halved
+        is_there = index is Recording.embedding_hnsw
+        seconds = halved if is_there else build(engine, index, BUILD_MEMORY)
         figures.append(Figure(f"{what}: build", seconds, "s"))
         figures += measure(engine, split, what, index)
-        if index is not Recording.embedding_hnsw:
+        if not is_there:
             with engine.begin() as connection:
                 index.drop(connection)
     figures += asked_for(engine, split)

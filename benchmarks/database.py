@@ -12,7 +12,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, Engine, text
+from sqlalchemy import URL, Engine, Index, text
 from sqlalchemy import create_engine as sa_create_engine
 from sqlalchemy.pool import NullPool
 
@@ -109,6 +109,15 @@ def administer(engine: Engine, *statements: str) -> None:
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         for statement in statements:
             connection.exec_driver_sql(statement)
+
+
+def build(engine: Engine, index: Index, memory: str) -> float:
+    """Build an index in so much memory; return how many seconds that took."""
+    started = time.perf_counter()
+    with engine.begin() as connection:
+        connection.execute(text(f"SET LOCAL maintenance_work_mem = '{memory}'"))
+        index.create(connection)
+    return time.perf_counter() - started
 
 
 def settle(engine: Engine, *tables: str) -> None:

@@ -4,10 +4,12 @@ import multiprocessing
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
+from multiprocessing.process import BaseProcess
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +42,15 @@ class Latencies:
         return float(np.percentile(self.milliseconds, 99))
 
 
+def begun_apart(work: Callable[..., None], *given: Any) -> tuple[BaseProcess, Pipe]:
+    """Begin work in a process of its own; return it, and the pipe that is the work's last value."""
+    ours, theirs = PROCESSES.Pipe()
+    process = PROCESSES.Process(target=work, args=(*given, theirs), daemon=True)
+    process.start()
+    theirs.close()  # so that its death is the end of the pipe
+    return process, ours
+
+
 @contextmanager
 def load(url: URL, statements: Sequence[str], rows: int) -> Iterator[Latencies]:
     """Run statements in turn, each its own transaction, in a process, while the body runs.
@@ -47,10 +58,7 @@ def load(url: URL, statements: Sequence[str], rows: int) -> Iterator[Latencies]:
     Each is given the number of one of the rows, at random, as `%(id)s`. The first error ends it,
     and is an error here when the body has ended.
     """
-    ours, theirs = PROCESSES.Pipe()
-    process = PROCESSES.Process(target=_work, args=(url, statements, rows, theirs), daemon=True)
-    process.start()
-    theirs.close()  # so that its death is the end of the pipe
+    process, ours = begun_apart(_work, url, statements, rows)
     ours.recv()  # it has begun
     latencies = Latencies(np.empty(0), Counter())
     try:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Engine, Text, inspect, select, text
+from sqlalchemy import ColumnElement, Engine, Text, inspect, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.schema import CreateTable
 
-from benchmarks.database import megabytes, settle
+from benchmarks.database import build, megabytes, settle
 from benchmarks.dataset import Dataset
 from benchmarks.latency import timed
 from benchmarks.report import Figure, Report
@@ -115,17 +115,14 @@ def load(engine: Engine, split: Split, names: Sequence[str]) -> tuple[float, flo
             for row, bucket, vector in zip(split.rows, split.buckets, split.loaded, strict=True)
         )
         session.commit()
-    loaded = time.perf_counter()
-    with engine.begin() as connection:
-        connection.execute(text(f"SET LOCAL maintenance_work_mem = '{BUILD_MEMORY}'"))
-        Recording.embedding_hnsw.create(connection)
-    built = time.perf_counter()
+    loading = time.perf_counter() - started
+    building = build(engine, Recording.embedding_hnsw, BUILD_MEMORY)
     with engine.begin() as connection:
         for index in Recording.__table__.indexes:  # type: ignore[attr-defined]
             if not isinstance(index, HnswIndex):
                 index.create(connection)
     settle(engine, Recording.__tablename__)
-    return loaded - started, built - loaded
+    return loading, building
 
 
 def ids(

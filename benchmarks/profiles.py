@@ -13,7 +13,7 @@ from sqlalchemy import URL, Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from benchmarks.dataset import Dataset
-from benchmarks.load import PROCESSES
+from benchmarks.load import begun_apart
 from benchmarks.report import Figure, Report
 from pgmodern import Cached, Listener
 from pgmodern.operations import register
@@ -58,10 +58,7 @@ def _write(url: URL, pipe: Pipe) -> None:
 
 
 def _written(url: URL) -> tuple[Times, Times]:
-    ours, theirs = PROCESSES.Pipe()
-    process = PROCESSES.Process(target=_write, args=(url, theirs), daemon=True)
-    process.start()
-    theirs.close()
+    process, ours = begun_apart(_write, url)
     notifying, silent = map(np.array, ours.recv())
     process.join()
     return notifying, silent

@@ -4,18 +4,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection as Pipe
-from multiprocessing.process import BaseProcess
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import URL, BigInteger, Engine, select, text
+from sqlalchemy import URL, BigInteger, Engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.schema import CreateTable
 
-from benchmarks.database import ROOT, administer, megabytes, settle
+from benchmarks.database import ROOT, administer, build, megabytes, settle
 from benchmarks.dataset import Dataset
 from benchmarks.latency import WARM_UP, Timed
-from benchmarks.load import PROCESSES
+from benchmarks.load import begun_apart
 from benchmarks.nearest import DIMENSIONS, K, Vectors, recall
 from benchmarks.plot import Panel, draw, short
 from benchmarks.report import Figure, Report
@@ -179,16 +178,6 @@ def exact(held: Vectors, asked: Vectors) -> list[set[int]]:
     return [set(map(int, each)) for each in places]
 
 
-def build(engine: Engine, index: HnswIndex, rows: int) -> float:
-    """Build an index in memory; return how many seconds that took."""
-    memory = max(LEAST_MEGABYTES, rows * KILOBYTES_A_ROW // 1_000)
-    started = time.perf_counter()
-    with engine.begin() as connection:
-        connection.execute(text(f"SET LOCAL maintenance_work_mem = '{memory}MB'"))
-        index.create(connection)
-    return time.perf_counter() - started
-
-
 def tuned(engine: Engine, way: str) -> Search:
     """Find how broadly to search for the recall; as broadly as declared where none reaches it."""
     with Session(engine) as session:
@@ -206,7 +195,7 @@ def at_once(url: URL, search: Search, vectors: Vectors, clients: int) -> Asked:
     Each begins at another place of the vectors, the first at their beginning.
     """
     begins = (len(vectors) * number // clients for number in range(clients))
-    started = [_started(url, search, np.roll(vectors, -begin, axis=0)) for begin in begins]
+    started = [begun_apart(_ask, url, search, np.roll(vectors, -begin, axis=0)) for begin in begins]
     for _, pipe in started:
         pipe.recv()  # it is warm
     begun = time.perf_counter()
@@ -219,14 +208,6 @@ def at_once(url: URL, search: Search, vectors: Vectors, clients: int) -> Asked:
     results = [ids for found, _ in each for ids in found]
     milliseconds = np.concatenate([seconds for _, seconds in each]) * 1000
     return Asked(Timed(results, milliseconds), len(results) / elapsed)
-
-
-def _started(url: URL, search: Search, vectors: Vectors) -> tuple[BaseProcess, Pipe]:
-    ours, theirs = PROCESSES.Pipe()
-    process = PROCESSES.Process(target=_ask, args=(url, search, vectors, theirs), daemon=True)
-    process.start()
-    theirs.close()  # so that its death is the end of the pipe
-    return process, ours
 
 
 def _ask(url: URL, search: Search, vectors: Vectors, pipe: Pipe) -> None:
@@ -251,7 +232,9 @@ def measure(
 ) -> Measured:
     """Build one index, which no other one helps, tune it, ask it, and drop it."""
     index = WAYS[way].vectors
-    seconds, size = build(engine, index, rows), megabytes(engine, str(index.name))
+    memory = max(LEAST_MEGABYTES, rows * KILOBYTES_A_ROW // 1_000)
+    seconds = build(engine, index, f"{memory}MB")
+    size = megabytes(engine, str(index.name))
     administer(engine, "CHECKPOINT")
     search = tuned(engine, way)
     clients = CLIENTS if rows == max(SIZES) else CLIENTS[:1]
