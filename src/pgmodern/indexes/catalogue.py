@@ -12,8 +12,8 @@ from pgmodern.errors import MigrationError
 from pgmodern.locks import driver, transaction
 
 # PostgreSQL 17.12 keeps a log position among a column's options, as pg_attver.
-_DEFINITION = text("""
-    SELECT relation.relname AS table_name,
+DEFINITION = """
+           relation.relname AS table_name,
            method.amname AS method,
            index.indisunique AS is_unique,
            index.indnullsnotdistinct AS nulls_not_distinct,
@@ -39,8 +39,8 @@ _DEFINITION = text("""
     JOIN pg_catalog.pg_class AS class ON class.oid = index.indexrelid
     JOIN pg_catalog.pg_class AS relation ON relation.oid = index.indrelid
     JOIN pg_catalog.pg_am AS method ON method.oid = class.relam
-    WHERE index.indexrelid = to_regclass(:name)
-""")
+"""
+_DEFINITION = text(f"SELECT {DEFINITION} WHERE index.indexrelid = to_regclass(:name)")
 
 
 def verbatim(sql: str) -> TextClause:
@@ -96,8 +96,12 @@ def declared(connection: Connection, index: Index) -> Definition:
     table = index.table
     assert table is not None
     original = quoted(table.name, table.schema)
-    twin = _twin(index, _place(connection, original))
+    place = _place(connection, original)
+    twin = copied(index, place)
     assert twin.table is not None
+    if place != "pg_temp":  # where it would be in the way of its original
+        twin.table.name = quoted_name("pgmodern_copy", None)
+        twin.name = quoted_name("pgmodern_index", None)
     name = quoted(twin.table.name, twin.table.schema)
     with transaction(connection, roll_back=True):
         driver(connection).execute(f"CREATE TABLE {name} (LIKE {original})".encode())
@@ -132,14 +136,12 @@ def require_temporary(connection: Connection) -> None:
         )
 
 
-def _twin(index: Index, schema: str) -> Index:
-    """Return the index of a copy of its table; what is declared stays as it is."""
+def copied(index: Index, schema: str, name: str | None = None) -> Index:
+    """Return the index of a copy of its table, to be built at once; what is declared stays."""
     twin, table, options = copy(index), copy(index.table), index.dialect_options["postgresql"]
     assert table is not None
     twin.table, table.schema = table, quoted_name(schema, None)
-    if schema != "pg_temp":  # where it would be in the way of its original
-        table.name = quoted_name("pgmodern_copy", None)
-        twin.name = quoted_name("pgmodern_index", None)
+    twin.name = quoted_name(name or str(index.name), None)
     plain = {**options, "concurrently": False, "tablespace": None}
     twin.dialect_options = {"postgresql": plain}
     return twin

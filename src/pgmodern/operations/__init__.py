@@ -9,9 +9,11 @@ from functools import cache
 from pgmodern.operations import (
     adopt_table,
     backfill,
+    by_hand,
     change_column_type,
     change_notification,
     check_constraint,
+    column_expression,
     constraint,
     extension,
     foreign_key,
@@ -20,6 +22,7 @@ from pgmodern.operations import (
     partition_table,
     search_vector,
     text_search_configuration,
+    unique_constraint,
 )
 
 
@@ -40,5 +43,8 @@ def register() -> None:
         not_null,
         partition_table,
         change_notification,
+        column_expression,
+        unique_constraint,
+        by_hand,
     ):
         module.register()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
-from alembic.operations import MigrateOperation, Operations
+from alembic.operations import Operations
 
 from pgmodern.indexes.catalogue import quoted
 from pgmodern.locks import SECOND_LOCK
 from pgmodern.operations import created
 from pgmodern.operations.literal import execute, string
+from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
 
 
-class AdoptTable(MigrateOperation):
+class AdoptTable(Operation):
     """Create a table with its indexes if it is not there; change nothing if it is. Transactional.
 
     Locks nothing that exists, but for tables that a foreign key of a new table points at: those
@@ -34,7 +35,7 @@ class AdoptTable(MigrateOperation):
         return ReleaseTable(self.name, self)
 
 
-class ReleaseTable(MigrateOperation):
+class ReleaseTable(Operation):
     """Drop a table that `op.adopt_table` created, if it is empty; otherwise leave it alone.
 
     Takes ACCESS EXCLUSIVE on a table that was created, so that no row can come in meanwhile, and

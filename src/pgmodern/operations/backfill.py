@@ -12,11 +12,12 @@ from sqlalchemy import Connection
 from pgmodern import backfill
 from pgmodern.backfill import Backfill
 from pgmodern.operations.literal import run_or_write
+from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
 from pgmodern.throttle import Throttle
 
 
-class BackfillOnline(MigrateOperation):
+class BackfillOnline(Operation):
     """Run a statement over a whole table in batches, each its own transaction.
 
     Locks the rows of one batch at a time. Killed, it goes on where it stopped when run again.

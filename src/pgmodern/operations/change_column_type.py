@@ -19,6 +19,7 @@ from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import quoted, require_temporary
 from pgmodern.locks import bounds, driver, execute_briefly, patience, patiently
 from pgmodern.operations.literal import DIALECT, execute, policy_of, run_or_write, string
+from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
 from pgmodern.operations.replaced_column import (
     NAMED,
@@ -33,7 +34,7 @@ from pgmodern.unfinished import forget
 Rows = list[tuple[Any, ...]]
 
 
-class ChangeColumnTypeOnline(MigrateOperation):
+class ChangeColumnTypeOnline(Operation):
     """Give a column another type while the table is read and written.
 
     A new column is filled by a trigger and a backfill, gets the column's indexes and constraints,
@@ -126,7 +127,7 @@ class ChangeColumnTypeOnline(MigrateOperation):
         )
 
 
-class DropReplacedColumn(MigrateOperation):
+class DropReplacedColumn(Operation):
     """Drop the column that a change of type left, and the trigger that keeps it; transactional.
 
     ACCESS EXCLUSIVE for an instant. After it, going back converts every row again.

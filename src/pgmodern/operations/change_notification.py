@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
-from alembic.operations import MigrateOperation, Operations
+from alembic.operations import Operations
 
 from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import quoted
 from pgmodern.operations.literal import execute, string
 from pgmodern.operations.names import derived, fitting
+from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
 
 # More rows than that are 'anything may have changed', as is what NOTIFY would refuse (from 8,000
@@ -26,7 +27,7 @@ _EVENTS = {
 }
 
 
-class CreateChangeNotification(MigrateOperation):
+class CreateChangeNotification(Operation):
     """NOTIFY a channel of the rows that each statement changes, when it commits; transactional.
 
     Four triggers for each statement, not for each row. Takes SHARE ROW EXCLUSIVE on the table for
@@ -125,7 +126,7 @@ END
         FROM ({rows}) AS r;"""
 
 
-class DropChangeNotification(MigrateOperation):
+class DropChangeNotification(Operation):
     """Drop what `op.create_change_notification` made; ACCESS EXCLUSIVE for an instant."""
 
     def __init__(

@@ -1,10 +1,12 @@
-"""`op.add_check_constraint_online`."""
+"""`op.add_check_constraint_online` and `op.replace_check_constraint_online`."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
-from alembic.operations import MigrateOperation, Operations
+from alembic.operations import Operations
 
 from pgmodern.indexes.catalogue import quoted
 from pgmodern.operations.constraint import (
@@ -14,10 +16,11 @@ from pgmodern.operations.constraint import (
     script,
 )
 from pgmodern.operations.literal import run_or_write, string
+from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
 
 
-class AddCheckConstraintOnline(MigrateOperation):
+class AddCheckConstraintOnline(Operation):
     """Add a CHECK constraint while the table is read and written.
 
     ACCESS EXCLUSIVE for an instant, to add it NOT VALID; SHARE UPDATE EXCLUSIVE, under which reads
@@ -28,12 +31,19 @@ class AddCheckConstraintOnline(MigrateOperation):
     """
 
     def __init__(
-        self, constraint_name: str, table_name: str, condition: str, schema: str | None = None
+        self,
+        constraint_name: str,
+        table_name: str,
+        condition: str,
+        schema: str | None = None,
+        *,
+        not_valid: bool = False,
     ) -> None:
         self.constraint_name = constraint_name
         self.table_name = table_name
         self.condition = condition
         self.schema = schema
+        self.not_valid = not_valid
 
     @classmethod
     def add_check_constraint_online(
@@ -43,14 +53,72 @@ class AddCheckConstraintOnline(MigrateOperation):
         table_name: str,
         condition: str,
         *,
+        not_valid: bool = False,
         schema: str | None = None,
     ) -> None:
-        """Add a constraint with a condition in SQL that no row may be false for."""
-        operations.invoke(cls(constraint_name, table_name, condition, schema))
+        """Add a constraint with a condition in SQL that no row may be false for.
+
+        One that is `not_valid` holds for what is written from now on, and leaves the rows that
+        are there alone.
+        """
+        operations.invoke(cls(constraint_name, table_name, condition, schema, not_valid=not_valid))
 
     def reverse(self) -> DropConstraintOnline:
         """Return the operation that undoes this one."""
         return DropConstraintOnline(self.constraint_name, self.table_name, self.schema, self)
+
+    @property
+    def constraint(self) -> Constraint:
+        """What is added."""
+        given = check(self.constraint_name, self.table_name, self.condition, self.schema)
+        return replace(given, not_valid=self.not_valid)
+
+
+class ReplaceCheckConstraintOnline(Operation):
+    """Give a CHECK constraint another condition; in between, no row is written that meets neither.
+
+    ACCESS EXCLUSIVE for an instant, to put the new one NOT VALID in the old one's place; then as
+    `op.add_check_constraint_online`. `replaced` is what was there, for the way back.
+    """
+
+    def __init__(
+        self,
+        wanted: AddCheckConstraintOnline,
+        replaced: AddCheckConstraintOnline | None = None,
+    ) -> None:
+        self.wanted = wanted
+        self.replaced = replaced
+        self.constraint_name = wanted.constraint_name
+        self.table_name = wanted.table_name
+        self.schema = wanted.schema
+
+    @classmethod
+    def replace_check_constraint_online(
+        cls,
+        operations: Operations,
+        constraint_name: str,
+        table_name: str,
+        condition: str,
+        *,
+        not_valid: bool = False,
+        schema: str | None = None,
+    ) -> None:
+        """Replace a constraint by one of the same name; takes what the addition takes."""
+        wanted = AddCheckConstraintOnline(
+            constraint_name, table_name, condition, schema, not_valid=not_valid
+        )
+        operations.invoke(cls(wanted))
+
+    def reverse(self) -> ReplaceCheckConstraintOnline:
+        """Return the operation that undoes this one; ValueError when it is not known what was."""
+        if self.replaced is None:
+            raise ValueError(f"what {self.constraint_name} was before is not known")
+        return ReplaceCheckConstraintOnline(self.replaced, self.wanted)
+
+    @property
+    def constraint(self) -> Constraint:
+        """What takes the place."""
+        return replace(self.wanted.constraint, replaces=True)
 
 
 def check(constraint_name: str, table_name: str, condition: str, schema: str | None) -> Constraint:
@@ -68,11 +136,10 @@ def check(constraint_name: str, table_name: str, condition: str, schema: str | N
     )
 
 
-def _add(operations: Operations, operation: AddCheckConstraintOnline) -> None:
-    table = quoted(operation.table_name, operation.schema)
-    constraint = check(
-        operation.constraint_name, operation.table_name, operation.condition, operation.schema
-    )
+def _add(
+    operations: Operations, operation: AddCheckConstraintOnline | ReplaceCheckConstraintOnline
+) -> None:
+    table, constraint = quoted(operation.table_name, operation.schema), operation.constraint
     run_or_write(
         operations,
         lambda connection: add(connection, table, constraint),
@@ -80,19 +147,31 @@ def _add(operations: Operations, operation: AddCheckConstraintOnline) -> None:
     )
 
 
-def _render(context: AutogenContext, operation: AddCheckConstraintOnline) -> str:
+def _render_add(context: AutogenContext, operation: AddCheckConstraintOnline) -> str:
+    return _render(context, "add_check_constraint_online", operation)
+
+
+def _render_replace(context: AutogenContext, operation: ReplaceCheckConstraintOnline) -> str:
+    return _render(context, "replace_check_constraint_online", operation.wanted)
+
+
+def _render(context: AutogenContext, directive: str, operation: AddCheckConstraintOnline) -> str:
     return call(
         context,
-        "add_check_constraint_online",
+        directive,
         operation.constraint_name,
         operation.table_name,
         operation.condition,
+        not_valid=operation.not_valid or None,
         schema=operation.schema,
     )
 
 
 def register() -> None:
-    """Add the directive to `op`, and its renderer to autogenerate."""
+    """Add the directives to `op`, and their renderers to autogenerate."""
     Operations.register_operation("add_check_constraint_online")(AddCheckConstraintOnline)
+    Operations.register_operation("replace_check_constraint_online")(ReplaceCheckConstraintOnline)
     Operations.implementation_for(AddCheckConstraintOnline)(_add)
-    renderers.dispatch_for(AddCheckConstraintOnline)(_render)
+    Operations.implementation_for(ReplaceCheckConstraintOnline)(_add)
+    renderers.dispatch_for(AddCheckConstraintOnline)(_render_add)
+    renderers.dispatch_for(ReplaceCheckConstraintOnline)(_render_replace)

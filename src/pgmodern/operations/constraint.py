@@ -15,6 +15,7 @@ from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import quoted, require_temporary
 from pgmodern.locks import SECOND_LOCK, bounded, driver, execute_briefly, patiently, transaction
 from pgmodern.operations.literal import run_or_write, string
+from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
 
 _NAMED_ROWS = 5
@@ -28,7 +29,8 @@ class Constraint:
     `declared` is an SQL expression: the definition as the server deparses it. What it reads is
     made by `preparation`, and goes with the transaction. `violating` is the condition on the rows
     that violate the constraint, `values` are the columns that show why. One that `locks_two`
-    tables is a foreign key.
+    tables is a foreign key. One that `replaces` takes the place of another of its name, and one
+    that is `not_valid` leaves the rows that are there alone.
     """
 
     name: str
@@ -38,6 +40,8 @@ class Constraint:
     values: tuple[str, ...] = ()
     preparation: str = ""
     locks_two: bool = False
+    replaces: bool = False
+    not_valid: bool = False
 
     @property
     def clause(self) -> str:
@@ -48,6 +52,11 @@ class Constraint:
     def addition(self) -> str:
         """The clause that adds it for rows that are written from then on, without a scan."""
         return f"{self.clause} NOT VALID"
+
+    @property
+    def replacement(self) -> str:
+        """The clause that puts it in the place of another; no row is written in between."""
+        return f"DROP CONSTRAINT {quoted(self.name)}, {self.addition}"
 
     def adding(self, table: str, clause: str) -> tuple[str, ...]:
         """Return the statements that add it to a table by a clause of ALTER TABLE."""
@@ -63,7 +72,7 @@ class Constraint:
         return f"VALIDATE CONSTRAINT {quoted(self.name)}"
 
 
-class DropConstraintOnline(MigrateOperation):
+class DropConstraintOnline(Operation):
     """Drop a constraint, if it is there.
 
     ACCESS EXCLUSIVE for an instant, for a foreign key on the referenced table as well; no lock
@@ -120,21 +129,26 @@ def is_there(table: str, name: str) -> str:
 def add(connection: Connection, table: str, constraint: Constraint) -> None:
     """Add a constraint NOT VALID, unless it is there, and validate it, unless it is valid.
 
-    Raises MigrationError when there is another of that name, or when rows violate it.
+    One of another definition gives way to one that replaces it. Raises MigrationError when there
+    is another of that name, or when rows violate it.
     """
     query = (
         f"SELECT {_DEFINITION}, convalidated FROM pg_catalog.pg_constraint "
         f"WHERE {is_there(table, constraint.name)}"
     )
     row = driver(connection).execute(query.encode()).fetchone()
+    is_valid = row is not None and row[1]
     if row is None:
         execute_briefly(connection, *constraint.adding(table, constraint.addition))
     elif row[0] != (wanted := _declared(connection, table, constraint)):
-        raise MigrationError(
-            f"The constraint {constraint.name} of {table} is {row[0]}, not {wanted}.",
-            "Give one of the two another name, or drop that one in an earlier revision.",
-        )
-    if row is None or not row[1]:
+        if not constraint.replaces:
+            raise MigrationError(
+                f"The constraint {constraint.name} of {table} is {row[0]}, not {wanted}.",
+                "Give one of the two another name, or drop that one in an earlier revision.",
+            )
+        execute_briefly(connection, *constraint.adding(table, constraint.replacement))
+        is_valid = False
+    if not (is_valid or constraint.not_valid):
         validate(connection, table, constraint)
 
 
@@ -211,10 +225,12 @@ def script(tables: str, constraint: Constraint) -> str:
     It commits after each statement that locks a table.
     """
     name = string(constraint.name)
-    adding = "\n            ".join(
-        f"EXECUTE format({string(each)}, target);"
-        for each in constraint.adding("%1$s", constraint.addition.replace("%", "%%"))
-    )
+    if constraint.replaces:
+        differs = _executed(constraint, constraint.replacement)
+    else:
+        differs = f"RAISE EXCEPTION 'constraint % of % is %, not %', {name}, target, there, wanted;"
+    validation = string(" " + constraint.validation)
+    validating = f"EXECUTE 'ALTER TABLE ' || target || {validation};\n        COMMIT;"
     return f"""DO $constraint$
 DECLARE
     target regclass;
@@ -225,20 +241,27 @@ BEGIN
         there := (SELECT {_DEFINITION} FROM pg_catalog.pg_constraint
                   WHERE conrelid = target AND conname = {name}::name);
         IF there IS NULL THEN
-            {adding}
+            {_executed(constraint, constraint.addition)}
         ELSE
             {constraint.preparation}
             wanted := {constraint.declared};
             IF there <> wanted THEN
-                RAISE EXCEPTION 'constraint % of % is %, not %', {name}, target, there, wanted;
+                {differs}
             END IF;
         END IF;
         COMMIT;
-        EXECUTE 'ALTER TABLE ' || target || {string(" " + constraint.validation)};
-        COMMIT;
+        {"" if constraint.not_valid else validating}
     END LOOP;
 END
 $constraint$"""
+
+
+def _executed(constraint: Constraint, clause: str) -> str:
+    """Return the plpgsql that adds a constraint to `target` by a clause of ALTER TABLE."""
+    return "\n            ".join(
+        f"EXECUTE format({string(each)}, target);"
+        for each in constraint.adding("%1$s", clause.replace("%", "%%"))
+    )
 
 
 def _drop(operations: Operations, operation: DropConstraintOnline) -> None:

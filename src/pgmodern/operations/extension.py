@@ -1,19 +1,22 @@
-"""`op.create_extension` and `op.drop_extension`."""
+"""`op.create_extension`, `op.update_extension` and `op.drop_extension`."""
 
 from __future__ import annotations
 
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
-from alembic.operations import MigrateOperation, Operations
+from alembic.operations import Operations
 from sqlalchemy.exc import DBAPIError
 
-from pgmodern.extensions import Extension, create_sql, denied, preflight, version_key
+from pgmodern import extensions
+from pgmodern.extensions import Extension, create_sql, denied, preflight, refusal, version_key
+from pgmodern.indexes.catalogue import quoted
 from pgmodern.operations import created
 from pgmodern.operations.literal import execute, string
+from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
 
 
-class CreateExtension(MigrateOperation):
+class CreateExtension(Operation):
     """Create an extension, unless the database has it; transactional.
 
     Takes no lock on any table. Raises ExtensionError, before anything is done, when the server
@@ -22,6 +25,11 @@ class CreateExtension(MigrateOperation):
 
     def __init__(self, name: str, minimum: str = "0", reason: str = "") -> None:
         self.extension = Extension(name, minimum, reason)
+
+    @property
+    def name(self) -> str:
+        """The extension's name."""
+        return self.extension.name
 
     @classmethod
     def create_extension(
@@ -35,7 +43,34 @@ class CreateExtension(MigrateOperation):
         return DropExtension(self.extension.name)
 
 
-class DropExtension(MigrateOperation):
+class UpdateExtension(Operation):
+    """Bring an extension to the version that the server offers, when it is too old.
+
+    Transactional; locks what the extension's own update script does, no table of the application.
+    Raises ExtensionError, before anything is done, when the server offers none that is new enough.
+    """
+
+    def __init__(self, name: str, minimum: str, reason: str = "") -> None:
+        self.extension = Extension(name, minimum, reason)
+
+    @classmethod
+    def update_extension(
+        cls, operations: Operations, name: str, minimum: str, reason: str = ""
+    ) -> None:
+        """Update an extension, unless it is of this version or a later one."""
+        operations.invoke(cls(name, minimum, reason))
+
+    def reverse(self) -> UpdateExtension:
+        """Return the same: an extension has no way back, and what is newer serves as well."""
+        return self
+
+    @property
+    def name(self) -> str:
+        """The extension's name."""
+        return self.extension.name
+
+
+class DropExtension(Operation):
     """Drop an extension that `op.create_extension` created and that nothing depends on.
 
     One that was there before us stays. Locks the extension's catalogue entries only.
@@ -69,6 +104,19 @@ def _create(operations: Operations, operation: CreateExtension) -> None:
         raise
     if connection is None:
         execute(operations, _check_version(operation.extension))
+
+
+def _update(operations: Operations, operation: UpdateExtension) -> None:
+    wanted = operation.extension
+    if not operations.migration_context.as_sql:
+        connection = operations.get_bind()
+        have = extensions.installed(connection).get(wanted.name)
+        if refusal(wanted, have, None) is None:
+            return
+        if error := refusal(wanted, None, extensions.available(connection).get(wanted.name)):
+            raise error
+    execute(operations, f"ALTER EXTENSION {quoted(wanted.name)} UPDATE")
+    execute(operations, _check_version(wanted))
 
 
 def _check_version(extension: Extension) -> str:
@@ -106,6 +154,11 @@ def _render_create(context: AutogenContext, operation: CreateExtension) -> str:
     return call(context, "create_extension", wanted.name, wanted.minimum, wanted.reason)
 
 
+def _render_update(context: AutogenContext, operation: UpdateExtension) -> str:
+    wanted = operation.extension
+    return call(context, "update_extension", wanted.name, wanted.minimum, wanted.reason)
+
+
 def _render_drop(context: AutogenContext, operation: DropExtension) -> str:
     return call(context, "drop_extension", operation.name)
 
@@ -113,8 +166,11 @@ def _render_drop(context: AutogenContext, operation: DropExtension) -> str:
 def register() -> None:
     """Add the directives to `op`."""
     Operations.register_operation("create_extension")(CreateExtension)
+    Operations.register_operation("update_extension")(UpdateExtension)
     Operations.register_operation("drop_extension")(DropExtension)
     Operations.implementation_for(CreateExtension)(_create)
+    Operations.implementation_for(UpdateExtension)(_update)
     Operations.implementation_for(DropExtension)(_drop)
     renderers.dispatch_for(CreateExtension)(_render_create)
+    renderers.dispatch_for(UpdateExtension)(_render_update)
     renderers.dispatch_for(DropExtension)(_render_drop)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
-from alembic.operations import MigrateOperation, Operations
+from alembic.operations import Operations
 from sqlalchemy import Connection
 
 from pgmodern.indexes.catalogue import quoted
@@ -20,6 +20,7 @@ from pgmodern.operations.constraint import (
     script,
 )
 from pgmodern.operations.literal import run_or_write, string
+from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
 
 
@@ -93,7 +94,7 @@ class ForeignKey:
         )
 
 
-class AddForeignKeyOnline(MigrateOperation):
+class AddForeignKeyOnline(Operation):
     """Add a foreign key while both tables are read and written.
 
     SHARE ROW EXCLUSIVE on both for an instant, to add it NOT VALID; SHARE UPDATE EXCLUSIVE on the

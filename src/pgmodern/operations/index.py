@@ -13,7 +13,7 @@ import psycopg
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.autogenerate.render import render_op
-from alembic.operations import MigrateOperation, Operations
+from alembic.operations import Operations
 from alembic.operations.ops import CreateIndexOp
 from alembic.runtime.migration import MigrationContext
 from psycopg.errors import DependentObjectsStillExist, UniqueViolation
@@ -35,13 +35,14 @@ from pgmodern.locks import (
 )
 from pgmodern.operations.literal import DIALECT, patiently_offline, policy_of, run_or_write, string
 from pgmodern.operations.names import derived
+from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
 from pgmodern.operations.successor import passed_on, tablespace
 
 _INSTANT, _COMMIT_TRIES = 0.02, 100
 
 
-class CreateIndexOnline(MigrateOperation):
+class CreateIndexOnline(Operation):
     """Build an index while the table is read and written.
 
     SHARE UPDATE EXCLUSIVE on the table; waits for the transactions that are older than it.
@@ -76,7 +77,7 @@ class CreateIndexOnline(MigrateOperation):
         return DropIndexOnline(self.index.index_name, self.index.schema, self.index)
 
 
-class ReplaceIndexOnline(MigrateOperation):
+class ReplaceIndexOnline(Operation):
     """Give an index another definition; queries never lose its cover.
 
     The successor is built first, under a name of ours, then the old one is dropped, then the name
@@ -110,7 +111,7 @@ class ReplaceIndexOnline(MigrateOperation):
         return ReplaceIndexOnline(self.replaced, self.index)
 
 
-class DropIndexOnline(MigrateOperation):
+class DropIndexOnline(Operation):
     """Drop an index while the table is read and written, if it is there.
 
     SHARE UPDATE EXCLUSIVE on the table; waits for the transactions that use the index.

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable
 
 from alembic.operations import Operations
-from sqlalchemy import Connection, Dialect
+from sqlalchemy import ClauseElement, Connection, Dialect, Index
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.schema import CreateIndex
 
 from pgmodern.indexes.catalogue import verbatim
 from pgmodern.locks import LockPolicy, milliseconds
@@ -47,6 +48,17 @@ def patiently_offline(statement: str, policy: LockPolicy) -> tuple[str, str, str
         statement,
         f"SET lock_timeout = '{milliseconds(policy.timeout)}'",
     )
+
+
+def expression(clause: ClauseElement) -> str:
+    """Return an expression of a table's columns as SQL, its values inline."""
+    inline = {"literal_binds": True, "include_table": False}
+    return str(clause.compile(dialect=DIALECT, compile_kwargs=inline))
+
+
+def index_statement(index: Index) -> str:
+    """Return the statement that builds an index."""
+    return str(CreateIndex(index).compile(dialect=DIALECT))
 
 
 def string(value: str) -> str:

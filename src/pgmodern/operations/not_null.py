@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
-from alembic.operations import MigrateOperation, Operations
+from alembic.operations import Operations
 from sqlalchemy import Connection
 
 from pgmodern.errors import MigrationError
@@ -16,10 +16,11 @@ from pgmodern.operations.check_constraint import check
 from pgmodern.operations.constraint import Constraint, add, is_there, script, validate
 from pgmodern.operations.literal import run_or_write, string
 from pgmodern.operations.names import derived
+from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
 
 
-class _NotNullOperation(MigrateOperation):
+class _NotNullOperation(Operation):
     def __init__(self, table_name: str, column_name: str, schema: str | None = None) -> None:
         self.table_name = table_name
         self.column_name = column_name

@@ -24,6 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from pgmodern.errors import MigrationError
 from pgmodern.locks import LockPolicy, bounds, driver, patiently, transaction
 from pgmodern.operations.literal import execute, policy_of, run_or_write
+from pgmodern.operations.operation import Operation
 from pgmodern.operations.partitions import Table
 from pgmodern.operations.rendering import call
 
@@ -32,7 +33,7 @@ log = logging.getLogger("pgmodern")
 Block = Callable[[float], str]
 
 
-class PartitionTableOnline(MigrateOperation):
+class PartitionTableOnline(Operation):
     """Make a table the first partition of a partitioned one of its name; no row is copied.
 
     ACCESS EXCLUSIVE for an instant to add a CHECK and for another to change places; in between
@@ -70,7 +71,7 @@ class PartitionTableOnline(MigrateOperation):
         return UnpartitionTableOnline(self.table.name, self.table.schema, self)
 
 
-class UnpartitionTableOnline(MigrateOperation):
+class UnpartitionTableOnline(Operation):
     """Put the first partition in the place of the partitioned table; ACCESS EXCLUSIVE, instant.
 
     No row is moved. Raises MigrationError, before anything is locked or done, when another
@@ -108,7 +109,7 @@ class UnpartitionTableOnline(MigrateOperation):
         return self.dropped
 
 
-class AddPartitions(MigrateOperation):
+class AddPartitions(Operation):
     """Make the partitions that come next, so that `ahead` of them are still to begin.
 
     Transactional; SHARE UPDATE EXCLUSIVE on the table, SHARE ROW EXCLUSIVE on those that its

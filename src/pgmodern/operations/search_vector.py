@@ -1,4 +1,4 @@
-"""`op.add_search_vector_online` and `op.drop_search_vector_online`."""
+"""`op.add_search_vector_online`, what changes and drops one, and the same for a new table."""
 
 from __future__ import annotations
 
@@ -6,50 +6,33 @@ from collections.abc import Mapping
 
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
-from alembic.operations import MigrateOperation, Operations
+from alembic.operations import Operations
 from alembic.operations.ops import CreateIndexOp
-from sqlalchemy import Connection, column, table
+from sqlalchemy import Connection
 
-from pgmodern.backfill import Backfill
 from pgmodern.indexes.catalogue import quoted
-from pgmodern.indexes.fulltext import SIMPLE_UNACCENT, Weight, document
+from pgmodern.indexes.fulltext import SIMPLE_UNACCENT, Weight
 from pgmodern.locks import execute_briefly
 from pgmodern.operations.backfill import BackfillOnline, run_online
 from pgmodern.operations.index import CreateIndexOnline, create
-from pgmodern.operations.literal import DIALECT, run_or_write
-from pgmodern.operations.names import derived, fitting
+from pgmodern.operations.literal import execute, run_or_write, string
+from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
+from pgmodern.operations.tsvector_column import TsvectorColumn, backfill_name, trigger_name
 from pgmodern.unfinished import forget
 
 
-class AddSearchVectorOnline(MigrateOperation):
+class AddSearchVectorOnline(TsvectorColumn):
     """Add a tsvector column, the trigger that keeps it, what it should hold by now, and its GIN.
 
     ACCESS EXCLUSIVE for the instant it takes to add a nullable column and the trigger; then the
     rows of one batch at a time; then an index, as `op.create_index_online` builds it. Not a
     generated column: that would rewrite the table under ACCESS EXCLUSIVE. Each step looks at the
-    catalogue first, so it can be killed and run again.
+    catalogue first, so it can be killed and run again. `kept_column` tells that the column was
+    there before, and is to stay on the way back.
     """
 
-    def __init__(
-        self,
-        table_name: str,
-        column_name: str,
-        sources: Mapping[str, Weight],
-        configuration: str,
-        key: str,
-        key_type: str,
-        schema: str | None = None,
-        index_name: str | None = None,
-    ) -> None:
-        self.table_name = table_name
-        self.column_name = column_name
-        self.sources = sources
-        self.configuration = configuration
-        self.key = key
-        self.key_type = key_type
-        self.schema = schema
-        self.index_name = index_name or fitting(f"ix_{table_name}_{column_name}")
+    kept_column = False
 
     @classmethod
     def add_search_vector_online(
@@ -75,7 +58,8 @@ class AddSearchVectorOnline(MigrateOperation):
 
     def reverse(self) -> DropSearchVectorOnline:
         """Return the operation that undoes this one."""
-        return DropSearchVectorOnline(self.table_name, self.column_name, self.schema, self)
+        given = self.table_name, self.column_name, self.schema
+        return DropSearchVectorOnline(*given, self, keep_column=self.kept_column)
 
     @property
     def index(self) -> CreateIndexOnline:
@@ -91,48 +75,44 @@ class AddSearchVectorOnline(MigrateOperation):
             )
         )
 
-    def document(self, row: str | None = None) -> str:
-        """The SQL of the search vector of a row: of the table's, or of the variable `row`'s."""
-        source = table(row, *map(column, self.sources)) if row else None
-        columns = [(source.c[n] if source is not None else column(n)) for n in self.sources]
-        expression = document(
-            list(zip(columns, self.sources.values(), strict=True)), self.configuration
-        )
-        return str(expression.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True}))
 
-    def definitions(self) -> tuple[str, ...]:
-        """The statements that make column and trigger; all are repeatable."""
-        name = quoted(self.table_name, self.schema)
-        # A row whose key changes may pass the backfill by.
-        sources = ", ".join(map(quoted, dict.fromkeys([*self.sources, self.key])))
-        trigger = _trigger_name(self.table_name, self.column_name)
-        function = quoted(trigger, self.schema)
-        return (
-            # ACCESS EXCLUSIVE; instant, as the column is nullable and has no default
-            f"ALTER TABLE {name} ADD COLUMN IF NOT EXISTS {quoted(self.column_name)} tsvector",
-            f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $$\n"
-            f"BEGIN\n    NEW.{quoted(self.column_name)} := {self.document('new')};\n"
-            "    RETURN NEW;\nEND\n$$",
-            # SHARE ROW EXCLUSIVE
-            f"CREATE OR REPLACE TRIGGER {quoted(trigger)} BEFORE INSERT OR UPDATE OF {sources} "
-            f"ON {name} FOR EACH ROW EXECUTE FUNCTION {function}()",
-        )
+class ReplaceSearchVectorOnline(TsvectorColumn):
+    """Have a search vector hold other columns, weights or words; its index serves all the time.
 
-    def backfill(self) -> Backfill:
-        """The backfill of the rows that were there before the trigger."""
-        name, target = quoted(self.table_name, self.schema), quoted(self.column_name)
-        return Backfill(
-            name=_backfill_name(self.table_name, self.column_name, self.schema),
-            table=self.table_name,
-            schema=self.schema,
-            key=self.key,
-            key_type=self.key_type,
-            statement=f"UPDATE {name} SET {target} = {self.document()} "
-            f"WHERE {{range}} AND {target} IS DISTINCT FROM {self.document()}",
+    SHARE ROW EXCLUSIVE for an instant, to replace the trigger; then the rows of one batch at a
+    time. `replaced` is what was there, for the way back.
+    """
+
+    replaced: TsvectorColumn | None = None
+
+    @classmethod
+    def replace_search_vector_online(
+        cls,
+        operations: Operations,
+        table_name: str,
+        column_name: str,
+        sources: Mapping[str, Weight],
+        *,
+        configuration: str = SIMPLE_UNACCENT,
+        key: str = "id",
+        key_type: str = "bigint",
+        schema: str | None = None,
+    ) -> None:
+        """Replace what a search vector is made of; takes what its addition takes."""
+        operations.invoke(
+            cls(table_name, column_name, sources, configuration, key, key_type, schema)
         )
 
+    def reverse(self) -> ReplaceSearchVectorOnline:
+        """Return the operation that undoes this one; ValueError when it is not known what was."""
+        if self.replaced is None:
+            raise ValueError(f"what {self.table_name}.{self.column_name} held is not known")
+        back = ReplaceSearchVectorOnline.of(self.replaced)
+        back.replaced = self
+        return back
 
-class DropSearchVectorOnline(MigrateOperation):
+
+class DropSearchVectorOnline(Operation):
     """Drop a search vector's trigger, function, column and index.
 
     ACCESS EXCLUSIVE for an instant.
@@ -144,11 +124,14 @@ class DropSearchVectorOnline(MigrateOperation):
         column_name: str,
         schema: str | None = None,
         dropped: AddSearchVectorOnline | None = None,
+        *,
+        keep_column: bool = False,
     ) -> None:
         self.table_name = table_name
         self.column_name = column_name
         self.schema = schema
         self.dropped = dropped
+        self.keep_column = keep_column
 
     @classmethod
     def drop_search_vector_online(
@@ -157,10 +140,11 @@ class DropSearchVectorOnline(MigrateOperation):
         table_name: str,
         column_name: str,
         *,
+        keep_column: bool = False,
         schema: str | None = None,
     ) -> None:
-        """Drop what `op.add_search_vector_online` added."""
-        operations.invoke(cls(table_name, column_name, schema))
+        """Drop what `op.add_search_vector_online` added, all but the column with `keep_column`."""
+        operations.invoke(cls(table_name, column_name, schema, keep_column=keep_column))
 
     def reverse(self) -> AddSearchVectorOnline:
         """Return the operation that undoes this one; ValueError when it is not known what was."""
@@ -170,31 +154,113 @@ class DropSearchVectorOnline(MigrateOperation):
 
     def definitions(self) -> tuple[str, ...]:
         """The statements; all are repeatable."""
+        trigger, function = _dropping(self)
+        if self.keep_column:
+            return trigger, function
         name = quoted(self.table_name, self.schema)
-        trigger = _trigger_name(self.table_name, self.column_name)
-        return (
-            # ACCESS EXCLUSIVE for both; the index goes with its column
-            f"DROP TRIGGER IF EXISTS {quoted(trigger)} ON {name}",
-            f"ALTER TABLE {name} DROP COLUMN IF EXISTS {quoted(self.column_name)}",
-            f"DROP FUNCTION IF EXISTS {quoted(trigger, self.schema)}()",
-        )
+        # ACCESS EXCLUSIVE for both; the index goes with its column
+        column = f"ALTER TABLE {name} DROP COLUMN IF EXISTS {quoted(self.column_name)}"
+        return trigger, column, function
 
 
-def _backfill_name(table_name: str, column_name: str, schema: str | None) -> str:
-    return ".".join([*([schema] if schema else []), table_name, column_name])
+class AddSearchVector(TsvectorColumn):
+    """Add the column and the trigger of a search vector to a table without rows; transactional.
+
+    For a table that is created in the same revision: there is nothing to fill, and its index is
+    `op.create_index`'s. SHARE ROW EXCLUSIVE.
+    """
+
+    @classmethod
+    def add_search_vector(
+        cls,
+        operations: Operations,
+        table_name: str,
+        column_name: str,
+        sources: Mapping[str, Weight],
+        *,
+        configuration: str = SIMPLE_UNACCENT,
+        key: str = "id",
+        schema: str | None = None,
+    ) -> None:
+        """Add a search vector; the server refuses when the table holds rows."""
+        operations.invoke(cls(table_name, column_name, sources, configuration, key, "", schema))
+
+    def reverse(self) -> DropSearchVector:
+        """Return the operation that undoes this one."""
+        return DropSearchVector(self.table_name, self.column_name, self.schema, self)
 
 
-def _trigger_name(table_name: str, column_name: str) -> str:
-    return derived(f"{table_name}_{column_name}", "", table_name, column_name)
+class DropSearchVector(Operation):
+    """Drop the trigger and the function of a search vector, before its table; transactional.
+
+    ACCESS EXCLUSIVE.
+    """
+
+    def __init__(
+        self,
+        table_name: str,
+        column_name: str,
+        schema: str | None = None,
+        dropped: AddSearchVector | None = None,
+    ) -> None:
+        self.table_name = table_name
+        self.column_name = column_name
+        self.schema = schema
+        self.dropped = dropped
+
+    @classmethod
+    def drop_search_vector(
+        cls,
+        operations: Operations,
+        table_name: str,
+        column_name: str,
+        *,
+        schema: str | None = None,
+    ) -> None:
+        """Drop trigger and function, if they are there."""
+        operations.invoke(cls(table_name, column_name, schema))
+
+    def reverse(self) -> AddSearchVector:
+        """Return the operation that undoes this one; ValueError when it is not known what was."""
+        if self.dropped is None:
+            raise ValueError(f"what {self.table_name}.{self.column_name} was is not known")
+        return self.dropped
+
+
+def _dropping(operation: DropSearchVector | DropSearchVectorOnline) -> tuple[str, str]:
+    trigger = trigger_name(operation.table_name, operation.column_name)
+    table = quoted(operation.table_name, operation.schema)
+    return (
+        # ACCESS EXCLUSIVE
+        f"DROP TRIGGER IF EXISTS {quoted(trigger)} ON {table}",
+        f"DROP FUNCTION IF EXISTS {quoted(trigger, operation.schema)}()",
+    )
+
+
+def _refuse_rows(operation: AddSearchVector) -> str:
+    table = quoted(operation.table_name, operation.schema)
+    return f"""DO $empty$
+BEGIN
+    IF EXISTS (SELECT FROM {table}) THEN
+        RAISE EXCEPTION 'table % holds rows: use op.add_search_vector_online', {string(table)};
+    END IF;
+END
+$empty$"""
 
 
 def _add(operations: Operations, operation: AddSearchVectorOnline) -> None:
+    _replace(operations, operation)
+    create(operations, operation.index)
+
+
+def _replace(
+    operations: Operations, operation: AddSearchVectorOnline | ReplaceSearchVectorOnline
+) -> None:
     definitions = operation.definitions()
     run_or_write(
         operations, lambda connection: execute_briefly(connection, *definitions), definitions
     )
     run_online(operations, BackfillOnline(operation.backfill()))
-    create(operations, operation.index)
 
 
 def _drop(operations: Operations, operation: DropSearchVectorOnline) -> None:
@@ -202,36 +268,83 @@ def _drop(operations: Operations, operation: DropSearchVectorOnline) -> None:
 
     def run(connection: Connection) -> None:
         execute_briefly(connection, *operation.definitions())
-        forget(connection, _backfill_name(*names))
+        forget(connection, backfill_name(*names))
 
     run_or_write(operations, run, operation.definitions())
 
 
+def _add_at_once(operations: Operations, operation: AddSearchVector) -> None:
+    for statement in (_refuse_rows(operation), *operation.definitions()):
+        execute(operations, statement)
+
+
+def _drop_at_once(operations: Operations, operation: DropSearchVector) -> None:
+    for statement in _dropping(operation):
+        execute(operations, statement)
+
+
 def _render_add(context: AutogenContext, operation: AddSearchVectorOnline) -> str:
-    return call(
+    return _render(
         context,
         "add_search_vector_online",
-        operation.table_name,
-        operation.column_name,
-        dict(operation.sources),
-        configuration=operation.configuration,
-        key=operation.key,
+        operation,
         key_type=operation.key_type,
         schema=operation.schema,
         index_name=operation.index_name,
     )
 
 
+def _render_replace(context: AutogenContext, operation: ReplaceSearchVectorOnline) -> str:
+    options = {"key_type": operation.key_type, "schema": operation.schema}
+    return _render(context, "replace_search_vector_online", operation, **options)
+
+
+def _render_add_at_once(context: AutogenContext, operation: AddSearchVector) -> str:
+    return _render(context, "add_search_vector", operation, schema=operation.schema)
+
+
+def _render(
+    context: AutogenContext, directive: str, operation: TsvectorColumn, **options: object
+) -> str:
+    return call(
+        context,
+        directive,
+        operation.table_name,
+        operation.column_name,
+        dict(operation.sources),
+        configuration=operation.configuration,
+        key=operation.key,
+        **options,
+    )
+
+
 def _render_drop(context: AutogenContext, operation: DropSearchVectorOnline) -> str:
     given = operation.table_name, operation.column_name
-    return call(context, "drop_search_vector_online", *given, schema=operation.schema)
+    kept = operation.keep_column or None
+    return call(
+        context, "drop_search_vector_online", *given, keep_column=kept, schema=operation.schema
+    )
+
+
+def _render_drop_at_once(context: AutogenContext, operation: DropSearchVector) -> str:
+    given = operation.table_name, operation.column_name
+    return call(context, "drop_search_vector", *given, schema=operation.schema)
 
 
 def register() -> None:
     """Add the directives to `op`."""
     Operations.register_operation("add_search_vector_online")(AddSearchVectorOnline)
+    Operations.register_operation("replace_search_vector_online")(ReplaceSearchVectorOnline)
     Operations.register_operation("drop_search_vector_online")(DropSearchVectorOnline)
+    Operations.register_operation("add_search_vector")(AddSearchVector)
+    Operations.register_operation("drop_search_vector")(DropSearchVector)
     Operations.implementation_for(AddSearchVectorOnline)(_add)
+    Operations.implementation_for(ReplaceSearchVectorOnline)(_replace)
     Operations.implementation_for(DropSearchVectorOnline)(_drop)
+    Operations.implementation_for(AddSearchVector)(_add_at_once)
+    Operations.implementation_for(DropSearchVector)(_drop_at_once)
     renderers.dispatch_for(AddSearchVectorOnline)(_render_add)
+    renderers.dispatch_for(ReplaceSearchVectorOnline)(_render_replace)
     renderers.dispatch_for(DropSearchVectorOnline)(_render_drop)
+    renderers.dispatch_for(AddSearchVector)(_render_add_at_once)
+    renderers.dispatch_for(DropSearchVector)(_render_drop_at_once)

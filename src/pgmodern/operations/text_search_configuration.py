@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
-from alembic.operations import MigrateOperation, Operations
+from alembic.operations import Operations
 from psycopg.errors import DependentObjectsStillExist
 from sqlalchemy.exc import DBAPIError
 
 from pgmodern.errors import MigrationError
 from pgmodern.operations.literal import execute, string
+from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
 
 
-class CreateTextSearchConfiguration(MigrateOperation):
+class CreateTextSearchConfiguration(Operation):
     """Create a text search configuration that ignores accents; transactional, locks no table.
 
     It copies another one and lets `unaccent` see each word first (manual, F.48 unaccent). Unlike
@@ -43,7 +44,7 @@ class CreateTextSearchConfiguration(MigrateOperation):
         return DropTextSearchConfiguration(self.name, self)
 
 
-class DropTextSearchConfiguration(MigrateOperation):
+class DropTextSearchConfiguration(Operation):
     """Drop a text search configuration; MigrationError while an index or a function uses it."""
 
     def __init__(self, name: str, dropped: CreateTextSearchConfiguration | None = None) -> None:

@@ -1,0 +1,176 @@
+"""What PostgreSQL would make of what is declared: only the server knows how it deparses.
+
+Each table gets an empty copy, a temporary table, on which what is declared is made, read back
+from the catalogue and rolled back. What cannot be made there is missing in the answer.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from psycopg.errors import Error
+from sqlalchemy import CheckConstraint, Column, Connection, Index, Table, text
+
+from pgmodern.autogenerate import catalogue
+from pgmodern.indexes.catalogue import Definition, copied, quoted, require_temporary
+from pgmodern.locks import driver
+from pgmodern.operations.literal import DIALECT, expression, index_statement
+
+_TABLES = 100  # a transaction can hold only so many locks
+_PROBE = "pgmodern_probe_"
+
+
+@dataclass(slots=True)
+class Declared:
+    """What only the server can read of what an existing table's model declares."""
+
+    table: Table
+    indexes: list[Index] = field(default_factory=list)
+    checks: list[CheckConstraint] = field(default_factory=list)
+    computed: list[Column[Any]] = field(default_factory=list)
+    partition_by: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to ask the server."""
+        return not (self.indexes or self.checks or self.computed or self.partition_by)
+
+
+@dataclass(slots=True)
+class Deparsed:
+    """The same as the catalogue would hold it."""
+
+    indexes: dict[Index, Definition] = field(default_factory=dict)
+    checks: dict[CheckConstraint, str] = field(default_factory=dict)
+    computed: dict[Column[Any], str] = field(default_factory=dict)
+    partition_keys: dict[Table, str] = field(default_factory=dict)
+
+
+def deparse(connection: Connection, tables: Collection[Declared]) -> Deparsed:
+    """Return how the server reads what is declared; changes nothing.
+
+    Locks each table no more than reading it does, until about a hundred are done. Raises
+    MigrationError when the role may make no temporary table.
+    """
+    found = Deparsed()
+    asked = [each for each in tables if not each.is_empty]
+    if asked:
+        require_temporary(connection)
+    for few in _namesakes_apart(asked):
+        trial = connection.begin_nested()
+        try:
+            _Trial(connection, found).make(few)
+        finally:
+            trial.rollback()
+    return found
+
+
+def _namesakes_apart(tables: Sequence[Declared]) -> Iterator[Sequence[Declared]]:
+    """Divide the tables so that none is with one of the same name in another schema."""
+    few: dict[str, Declared] = {}
+    for each in tables:
+        if each.table.name in few or len(few) == _TABLES:
+            yield list(few.values())
+            few = {}
+        few[each.table.name] = each
+    if few:
+        yield list(few.values())
+
+
+class _Trial:
+    """A few copies, and what was made of them under names that are numbers."""
+
+    def __init__(self, connection: Connection, found: Deparsed) -> None:
+        self._connection = connection
+        self._found = found
+        self._probes: dict[str, Any] = {}
+        self._table_names: dict[str, str] = {}
+
+    def make(self, tables: Sequence[Declared]) -> None:
+        """Make what the tables declare, and read it back."""
+        for each in tables:
+            self._make_table(each)
+        self._read_indexes()
+        for name, definition in self._rows(_CHECKS):
+            self._found.checks[self._probes[name]] = definition
+        for name, sql in self._rows(_COMPUTED):
+            self._found.computed[self._probes[name]] = sql
+        for name, key in self._rows(_PARTITIONED):
+            self._found.partition_keys[self._probes[name]] = key
+
+    def _make_table(self, declared: Declared) -> None:
+        table = declared.table
+        original, twin = quoted(table.name, table.schema), quoted(table.name, "pg_temp")
+        if declared.partition_by is not None:
+            name = quoted(self._probe(table), "pg_temp")
+            self._try(f"CREATE TABLE {name} (LIKE {original}) PARTITION BY {declared.partition_by}")
+        # ACCESS SHARE on the original. Of the same name, so that it may stand in an expression.
+        self._execute(f"CREATE TABLE {twin} (LIKE {original})")
+        for index in declared.indexes:
+            name = self._probe(index)
+            self._try(index_statement(copied(index, "pg_temp", name)))
+        for check in declared.checks:
+            name = quoted(self._probe(check))
+            condition = expression(check.sqltext)
+            self._try(f"ALTER TABLE {twin} ADD CONSTRAINT {name} CHECK ({condition})")
+        for column in declared.computed:
+            assert column.computed is not None
+            name, type_ = quoted(self._probe(column)), column.type.compile(DIALECT)
+            self._try(
+                f"ALTER TABLE {twin} ADD COLUMN {name} {type_} "
+                f"GENERATED ALWAYS AS ({expression(column.computed.sqltext)}) STORED"
+            )
+
+    def _probe(self, declared: object) -> str:
+        name = f"{_PROBE}{len(self._probes)}"
+        self._probes[name] = declared
+        return name
+
+    def _execute(self, sql: str) -> None:
+        driver(self._connection).execute(sql.encode())
+
+    def _try(self, sql: str) -> None:
+        with _savepoint(self._connection):
+            self._execute(sql)
+
+    def _read_indexes(self) -> None:
+        where = "relation.relnamespace = pg_my_temp_schema()"
+        for (_, name), index in catalogue.indexes(self._connection, where, {}):
+            declared: Index = self._probes[name]
+            assert declared.table is not None
+            definition = replace(index.definition, table_name=declared.table.name)
+            self._found.indexes[declared] = definition
+
+    def _rows(self, query: str) -> Iterator[tuple[str, str]]:
+        for name, value in self._connection.execute(text(query)):
+            yield str(name), str(value)
+
+
+@contextmanager
+def _savepoint(connection: Connection) -> Iterator[None]:
+    """Take back what fails in the body, and go on."""
+    trial = connection.begin_nested()
+    try:
+        yield
+    except Error:
+        trial.rollback()
+    else:
+        trial.commit()
+
+
+_CHECKS = """
+    SELECT conname, pg_get_constraintdef(c.oid) FROM pg_catalog.pg_constraint AS c
+    JOIN pg_catalog.pg_class AS class ON class.oid = conrelid
+    WHERE contype = 'c' AND relnamespace = pg_my_temp_schema()
+"""
+_COMPUTED = """
+    SELECT attname, pg_get_expr(adbin, adrelid) FROM pg_catalog.pg_attribute
+    JOIN pg_catalog.pg_attrdef ON adrelid = attrelid AND adnum = attnum
+    JOIN pg_catalog.pg_class AS class ON class.oid = attrelid
+    WHERE attgenerated <> '' AND relnamespace = pg_my_temp_schema()
+"""
+_PARTITIONED = """
+    SELECT relname, pg_get_partkeydef(oid) FROM pg_catalog.pg_class
+    WHERE relkind = 'p' AND relnamespace = pg_my_temp_schema()
+"""
