@@ -74,9 +74,11 @@ def changes(
         connection, opts={"include_name": is_application_s} | options
     )
     given: Any = metadata  # Alembic takes several, its stub does not
-    return [(kind, str(subject.name)) for kind, subject in compare_metadata(context, given)]
+    found = [change for change in compare_metadata(context, given) if change[0] in KINDS_OF_CHANGE]
+    return [(kind, str(subject.name)) for kind, subject in found]
 
 
+KINDS_OF_CHANGE = {"add_index", "remove_index"}
 REBUILD = [("remove_index", "ix"), ("add_index", "ix")]
 KINDS: dict[str, Declare] = {
     "trigram": lambda t: TrigramIndex("ix", t.c.title),

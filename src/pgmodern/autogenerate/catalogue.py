@@ -99,11 +99,11 @@ _INDEXES = f"""
                  FROM unnest(index.indclass) WITH ORDINALITY AS held (opclass, number)
                  JOIN pg_catalog.pg_opclass AS used ON used.oid = held.opclass
                  ORDER BY number) AS held_opclasses,
-           ARRAY(SELECT CASE WHEN held.collation NOT IN
+           ARRAY(SELECT CASE WHEN held.rules NOT IN
                                (0, coalesce(part.attcollation, 'pg_catalog.default'::regcollation))
-                             THEN held.collation::regcollation::text END
+                             THEN held.rules::regcollation::text END
                  FROM unnest(index.indkey::int2[], index.indcollation::oid[])
-                   WITH ORDINALITY AS held (attnum, collation, number)
+                   WITH ORDINALITY AS held (attnum, rules, number)
                  LEFT JOIN pg_catalog.pg_attribute AS part
                    ON part.attrelid = index.indrelid AND part.attnum = held.attnum
                  WHERE number <= index.indnkeyatts ORDER BY number) AS held_collations,

@@ -1,27 +1,78 @@
-"""Declared indexes are compared as PostgreSQL deparses them, not as text."""
+"""Indexes are compared as PostgreSQL deparses them, not as text."""
 
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import fields
 
-from alembic.ddl.postgresql import PostgresqlImpl
-from sqlalchemy import Index
+from sqlalchemy import Column, Index, Table
+from sqlalchemy.sql.elements import UnaryExpression
+from sqlalchemy.sql.operators import desc_op
 
-from pgmodern.indexes import DeclaredIndex
-from pgmodern.indexes.catalogue import differences
+from pgmodern.autogenerate import catalogue
+from pgmodern.autogenerate.catalogue import Catalogue, Name
+from pgmodern.indexes.catalogue import Definition
 
-
-class Implementation(PostgresqlImpl):
-    """Alembic's PostgreSQL implementation, but for the comparison of declared indexes."""
-
-    def compare_indexes(self, metadata_index: Index, reflected_index: Index) -> Any:
-        """Compare a declared index by its catalogue entry, any other as Alembic does."""
-        plain = super().compare_indexes(metadata_index, reflected_index)
-        if not isinstance(metadata_index, DeclaredIndex):
-            return plain
-        assert self.connection is not None
-        found = differences(self.connection, metadata_index)
-        return type(plain).Different(found) if found else type(plain).Equal()
+_ASCENDING, _DESCENDING = 0, 3  # pg_index.indoption: DESC, and NULLS FIRST
 
 
-def register() -> None:
-    """Have Alembic compare with it: it takes the last class defined for a dialect."""
-    type("PostgresqlImpl", (Implementation,), {"__dialect__": "postgresql"})
+def unclear(table: Table, name: Name, found: Catalogue) -> Iterator[Index]:
+    """Yield the indexes that only the server can compare with those that are there."""
+    for index in table.indexes:
+        there = found.indexes.get((name[0], str(index.name)))
+        if there is not None and not is_plainly(index, there):
+            yield index
+
+
+def is_plainly(index: Index, there: catalogue.Index) -> bool:
+    """Whether it can be told without asking the server that an index is as it is declared.
+
+    It can where it is of columns alone, and valid.
+    """
+    assert index.table is not None
+    options, held = index.dialect_options["postgresql"], there.definition
+    columns = [_column(each) for each in index.expressions]
+    opclasses = [options["ops"].get(getattr(each, "key", None)) for each in index.expressions]
+    include = [str(getattr(each, "name", each)) for each in options["include"] or ()]
+    parameters = [f"{key}={value}" for key, value in (options["with"] or {}).items()]
+    return (
+        held.is_valid
+        and options["where"] is None
+        and held.predicate is None
+        and all(columns)
+        and there.column_names == [*(each[0] for each in columns if each), *include]
+        and held.options == " ".join(str(each[1]) for each in columns if each)
+        and all(map(_is_opclass, opclasses, there.opclasses, held.opclasses))
+        and not any(there.collations)
+        and not any(held.opclass_parameters)
+        and (options["using"] or "btree") == held.method
+        and bool(index.unique) is held.is_unique
+        and bool(options["nulls_not_distinct"]) is held.nulls_not_distinct
+        and sorted(parameters) == held.parameters
+        and held.table_name == index.table.name
+    )
+
+
+def _column(expression: object) -> tuple[str, int] | None:
+    if isinstance(expression, Column):
+        return expression.name, _ASCENDING
+    if (
+        isinstance(expression, UnaryExpression)
+        and expression.modifier is desc_op
+        and isinstance(expression.element, Column)
+    ):
+        return expression.element.name, _DESCENDING
+    return None
+
+
+def _is_opclass(declared: str | None, chosen: str | None, held: str) -> bool:
+    return chosen is None if declared is None else held == declared
+
+
+def differences(there: Definition, wanted: Definition | None) -> list[str]:
+    """Say in which respects an index differs from what is declared; None cannot be built yet."""
+    if wanted is None:
+        return ["the table as it is cannot have it"]
+    return [
+        f"{field.name}: {getattr(there, field.name)!r} instead of {getattr(wanted, field.name)!r}"
+        for field in fields(there)
+        if getattr(there, field.name) != getattr(wanted, field.name)
+    ]

@@ -82,10 +82,16 @@ class FullTextIndex(DeclaredIndex):
         stored: Source | None = None,
         configuration: str = SIMPLE_UNACCENT,
     ) -> None:
+        self.configuration = configuration
         self._configuration = cast(constant(configuration), REGCONFIG)
         self._sources = tuple((as_column(column), weight) for column, weight in sources)
         whole = document(self._sources, configuration).label("document")
         super().__init__(name, whole if stored is None else stored, method="gin")
+
+    @property
+    def weights(self) -> dict[str, Weight]:
+        """The names of the source columns, each with its weight."""
+        return {column.name: weight for column, weight in self._sources}
 
     @property
     def vector(self) -> ColumnElement[Any]:

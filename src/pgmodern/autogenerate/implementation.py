@@ -1,0 +1,52 @@
+"""Alembic's PostgreSQL implementation, but for what it compares and renders too roughly."""
+
+from typing import Any, Literal, Protocol
+
+from alembic.autogenerate.api import AutogenContext
+from alembic.autogenerate.render import _repr_type  # its only way to write a type
+from alembic.ddl.impl import ComparisonResult
+from alembic.ddl.postgresql import PostgresqlImpl
+from sqlalchemy import Index
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from pgmodern.indexes.catalogue import differences
+
+
+class _Comparison(Protocol):
+    def index(self, declared: Index) -> list[str]:
+        """Say in which respects the catalogue's index differs from the declared one."""
+
+
+class Implementation(PostgresqlImpl):
+    """Compares indexes by their catalogue entries, and imports the types that a revision names."""
+
+    comparison: _Comparison | None = None
+
+    def compare_indexes(self, metadata_index: Index, reflected_index: Index) -> ComparisonResult:  # noqa: ARG002
+        """Compare an index as PostgreSQL deparses it; outside of autogenerate one by one."""
+        if self.comparison is not None:
+            found = self.comparison.index(metadata_index)
+        else:
+            assert self.connection is not None
+            found = differences(self.connection, metadata_index)
+        return ComparisonResult.Different(found) if found else ComparisonResult.Equal()
+
+    def render_type(
+        self, type_: TypeEngine[Any], autogen_context: AutogenContext
+    ) -> str | Literal[False]:
+        """Write a type, and have the revision import it; of an application's, what it stands for.
+
+        An application's own types move, history must not.
+        """
+        if isinstance(type_, TypeDecorator):
+            return str(_repr_type(type_.load_dialect_impl(self.dialect), autogen_context))
+        module = type(type_).__module__
+        if module.partition(".")[0] == "sqlalchemy":
+            return super().render_type(type_, autogen_context)
+        autogen_context.imports.add(f"from {module} import {type(type_).__name__}")
+        return repr(type_)
+
+
+def register() -> None:
+    """Have Alembic compare with it: it takes the last class defined for a dialect."""
+    type("PostgresqlImpl", (Implementation,), {"__dialect__": "postgresql"})
