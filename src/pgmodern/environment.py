@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import psycopg
 from alembic import context
+from alembic.command import check
 from alembic.runtime.migration import MigrationContext, MigrationInfo, MigrationStep
 from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, text
 from sqlalchemy.exc import DBAPIError
@@ -45,7 +46,10 @@ log = logging.getLogger("pgmodern")
 
 
 def run(
-    target_metadata: MetaData | Sequence[MetaData], *, policy: LockPolicy | None = None
+    target_metadata: MetaData | Sequence[MetaData],
+    *,
+    policy: LockPolicy | None = None,
+    drop_undeclared: bool = False,
 ) -> None:
     """Run the Alembic command that loaded env.py against the configured database.
 
@@ -58,6 +62,9 @@ def run(
     `-x lock-timeout=SECONDS` and `-x lock-deadline=SECONDS` change the policy for once, a program
     sets `config.attributes["lock_policy"]`. `-x dry-run=true` shows the plan and changes nothing.
 
+    Autogenerate compares the schemas that the metadata names. A CHECK constraint that no model
+    declares stays, unless `drop_undeclared` asks for the opposite.
+
     From the command line an error is one message and exit code 1; a program gets it raised.
     """
     operations.register()
@@ -69,7 +76,7 @@ def run(
             _run_offline(target_metadata, policy)
         else:
             with cured(), _connection() as connection:
-                _run_online(connection, target_metadata, policy)
+                _run_online(connection, target_metadata, policy, drop_undeclared=drop_undeclared)
     except PgmodernError as error:
         if context.config.cmd_opts is None:
             raise
@@ -101,18 +108,25 @@ def _run_offline(target_metadata: MetaData | Sequence[MetaData], policy: LockPol
 
 
 def _run_online(
-    connection: Connection, target_metadata: MetaData | Sequence[MetaData], policy: LockPolicy
+    connection: Connection,
+    target_metadata: MetaData | Sequence[MetaData],
+    policy: LockPolicy,
+    *,
+    drop_undeclared: bool,
 ) -> None:
+    schemas = _schemas(target_metadata)
     ours: dict[str, Any] = {
         "connection": connection,
         "target_metadata": target_metadata,
         "transaction_per_migration": True,
-        "include_name": is_application_s,
+        "include_schemas": bool(schemas),
+        "include_name": partial(is_included, schemas),
+        autogenerate.DROP_UNDECLARED: drop_undeclared,
     }
     context.configure(**ours)
     options = context.get_context().opts
     if "destination_rev" not in options:  # current, check, revision: nothing is changed
-        _run_migrations()
+        _compare(connection, ours)
         return
     _require_direct(connection)
     if _is_dry_run():
@@ -128,6 +142,16 @@ def _run_online(
         drop_state(connection)
         for name, seconds in held.waited.items():
             log.info("waited %.1f s in all for %s", seconds, name)
+
+
+def _compare(connection: Connection, ours: dict[str, Any]) -> None:
+    """Run what compares or only reads; of `check` the differences are wanted as they are found."""
+    command = getattr(context.config.cmd_opts, "cmd", [None])[0]
+    if command is not check:
+        ours["process_revision_directives"] = autogenerate.process
+    context.configure(**ours)
+    with plain_cursors(connection):
+        _run_migrations()
 
 
 @contextmanager
@@ -279,6 +303,20 @@ def _require_direct(connection: Connection) -> None:
             "Migrations need a direct connection: their locks and settings are a session's. Let "
             "DATABASE_URL name the server itself for alembic.",
         )
+
+
+def _schemas(target_metadata: MetaData | Sequence[MetaData]) -> set[str]:
+    """Return the schemas that the metadata names, without the one that it leaves unnamed."""
+    several = [target_metadata] if isinstance(target_metadata, MetaData) else target_metadata
+    tables = (table for each in several for table in each.tables.values())
+    return {table.schema for table in tables if table.schema is not None}
+
+
+def is_included(schemas: set[str], name: str | None, type_: str, parents: object) -> bool:
+    """Tell whether autogenerate compares it: of schemas those that are named."""
+    if type_ == "schema":
+        return name is None or name in schemas
+    return is_application_s(name, type_, parents)
 
 
 def is_application_s(name: str | None, type_: str, _parents: object) -> bool:

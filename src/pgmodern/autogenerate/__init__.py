@@ -12,6 +12,7 @@ from alembic.operations.ops import UpgradeOps
 from alembic.util import DispatchPriority, PriorityDispatchResult
 
 from pgmodern.autogenerate import (
+    body,
     catalogue,
     check_constraints,
     comparison,
@@ -24,8 +25,12 @@ from pgmodern.autogenerate import (
     search_vectors,
     text_search_configurations,
 )
+from pgmodern.autogenerate.check_constraints import DROP_UNDECLARED
 from pgmodern.autogenerate.comparison import Comparison
+from pgmodern.autogenerate.directives import process
 from pgmodern.autogenerate.twin import Declared, deparse
+
+__all__ = ["DROP_UNDECLARED", "process", "register"]
 
 
 def prepare(
@@ -65,5 +70,6 @@ def register() -> None:
         check_constraints,
         partitions,
         plain_index,
+        body,
     ):
         module.register()

@@ -78,10 +78,9 @@ def _operations(
     if there is not None and declared.computed is None and there.is_stored:
         given = table, declared.name, schema, existing, declared
         return [DropColumnExpression(*given)]
-    anew: list[MigrateOperation] = [
-        DropColumnOp.from_column_and_tablename(schema, table, existing),
-        AddColumnOp.from_column_and_tablename(schema, table, declared),
-    ]
+    drop = DropColumnOp.from_column_and_tablename(schema, table, existing)
+    add = AddColumnOp.from_column_and_tablename(schema, table, declared)
+    anew: list[MigrateOperation] = [ModifyTableOps(table, [drop, add], schema=schema)]
     if (
         there is None
         or declared.computed is None

@@ -105,8 +105,9 @@ def _compare_declared(
         )
         return
     wanted.kept_column = column in existing.columns
-    operations.ops[:] = [each for each in operations.ops if not _adds(each, column, index)]
-    operations.ops.append(wanted)
+    if not wanted.kept_column:
+        operations.ops[:] = [each for each in operations.ops if not _adds(each, column, index)]
+    operations.ops.insert(0, wanted)
 
 
 def _drop_with_table(operations: ModifyTableOps, name: Name, column: str, found: Catalogue) -> None:

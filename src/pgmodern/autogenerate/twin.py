@@ -15,7 +15,7 @@ from sqlalchemy import CheckConstraint, Column, Connection, Index, Table, text
 from pgmodern.autogenerate import catalogue
 from pgmodern.indexes.catalogue import Definition, copied, quoted, require_temporary
 from pgmodern.locks import driver
-from pgmodern.operations.literal import DIALECT, expression, index_statement
+from pgmodern.operations.literal import DIALECT, expression, index_statement, string
 
 _TABLES = 100  # a transaction can hold only so many locks
 _PROBE = "pgmodern_probe_"
@@ -174,3 +174,30 @@ _PARTITIONED = """
     SELECT relname, pg_get_partkeydef(oid) FROM pg_catalog.pg_class
     WHERE relkind = 'p' AND relnamespace = pg_my_temp_schema()
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Altered:
+    """What a change of a table would do to its rows: write them all anew, or nothing."""
+
+    rewrites: bool
+
+
+def alter(connection: Connection, table: str, clause: str) -> Altered | None:
+    """Try a clause of ALTER TABLE on an empty copy of a quoted table; None cannot be done.
+
+    A copy keeps its defaults, and nothing else that could stand in the way.
+    """
+    twin = quoted("pgmodern_copy", "pg_temp")
+    filenode = f"SELECT pg_relation_filenode({string(twin)}::regclass)"
+    session, found = driver(connection), None
+    trial = connection.begin_nested()
+    try:
+        session.execute(f"CREATE TABLE {twin} (LIKE {table} INCLUDING GENERATED)".encode())
+        before = session.execute(filenode.encode()).fetchone()
+        with _savepoint(connection):
+            session.execute(f"ALTER TABLE {twin} {clause}".encode())
+            found = Altered(session.execute(filenode.encode()).fetchone() != before)
+    finally:
+        trial.rollback()
+    return found

@@ -113,9 +113,13 @@ def unlabelled(expression: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def required_extensions(metadata: MetaData | Iterable[MetaData]) -> set[Extension]:
-    """Return what the declared indexes and column types of the metadata need from the server."""
+    """Return what the metadata needs from the server: its declared indexes, its columns' types.
+
+    What else an application needs stands in the metadata's `info["extensions"]`.
+    """
     needed: set[Extension] = set()
     for each in [metadata] if isinstance(metadata, MetaData) else metadata:
+        needed.update(each.info.get("extensions", ()))
         for table in each.tables.values():
             for index in table.indexes:
                 needed.update(index.extensions if isinstance(index, DeclaredIndex) else ())

@@ -14,6 +14,7 @@ from pgmodern.indexes.catalogue import quoted
 from pgmodern.indexes.fulltext import SIMPLE_UNACCENT, Weight
 from pgmodern.locks import execute_briefly
 from pgmodern.operations.backfill import BackfillOnline, run_online
+from pgmodern.operations.by_hand import ByHand
 from pgmodern.operations.index import CreateIndexOnline, create
 from pgmodern.operations.literal import execute, run_or_write, string
 from pgmodern.operations.operation import Operation
@@ -103,10 +104,10 @@ class ReplaceSearchVectorOnline(TsvectorColumn):
             cls(table_name, column_name, sources, configuration, key, key_type, schema)
         )
 
-    def reverse(self) -> ReplaceSearchVectorOnline:
-        """Return the operation that undoes this one; ValueError when it is not known what was."""
+    def reverse(self) -> ReplaceSearchVectorOnline | ByHand:
+        """Return the operation that undoes this one; a comment when it is not known what was."""
         if self.replaced is None:
-            raise ValueError(f"what {self.table_name}.{self.column_name} held is not known")
+            return _not_known(self.table_name, self.column_name)
         back = ReplaceSearchVectorOnline.of(self.replaced)
         back.replaced = self
         return back
@@ -146,10 +147,10 @@ class DropSearchVectorOnline(Operation):
         """Drop what `op.add_search_vector_online` added, all but the column with `keep_column`."""
         operations.invoke(cls(table_name, column_name, schema, keep_column=keep_column))
 
-    def reverse(self) -> AddSearchVectorOnline:
-        """Return the operation that undoes this one; ValueError when it is not known what was."""
+    def reverse(self) -> AddSearchVectorOnline | ByHand:
+        """Return the operation that undoes this one; a comment when it is not known what was."""
         if self.dropped is None:
-            raise ValueError(f"what {self.table_name}.{self.column_name} was is not known")
+            return _not_known(self.table_name, self.column_name)
         return self.dropped
 
     def definitions(self) -> tuple[str, ...]:
@@ -220,11 +221,18 @@ class DropSearchVector(Operation):
         """Drop trigger and function, if they are there."""
         operations.invoke(cls(table_name, column_name, schema))
 
-    def reverse(self) -> AddSearchVector:
-        """Return the operation that undoes this one; ValueError when it is not known what was."""
+    def reverse(self) -> AddSearchVector | ByHand:
+        """Return the operation that undoes this one; a comment when it is not known what was."""
         if self.dropped is None:
-            raise ValueError(f"what {self.table_name}.{self.column_name} was is not known")
+            return _not_known(self.table_name, self.column_name)
         return self.dropped
+
+
+def _not_known(table_name: str, column_name: str) -> ByHand:
+    return ByHand(
+        f"{table_name}.{column_name}",
+        "not brought back: its trigger had been changed by hand, or the table has no key.",
+    )
 
 
 def _dropping(operation: DropSearchVector | DropSearchVectorOnline) -> tuple[str, str]:

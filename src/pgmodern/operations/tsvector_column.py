@@ -116,7 +116,7 @@ def trigger_name(table_name: str, column_name: str) -> str:
 
 _PART = re.compile(
     r"to_tsvector\(CAST\('((?:[^']|'')+)' AS REGCONFIG\), "
-    r"left\(coalesce\(new\.(\"(?:[^\"]|\"\")+\"|\w+), ''\), \d+\)\), '([ABCD])'\)"
+    r"left\(coalesce\(\"new\"\.(\"(?:[^\"]|\"\")+\"|\w+), ''\), \d+\)\), '([ABCD])'\)"
 )
 
 

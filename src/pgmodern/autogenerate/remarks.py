@@ -1,0 +1,76 @@
+"""What a human eye should see before a revision runs: data that is lost, and what takes long."""
+
+from collections.abc import Iterator
+
+from alembic.operations import MigrateOperation
+from alembic.operations.ops import DropColumnOp, DropTableOp, ModifyTableOps
+
+from pgmodern.autogenerate.catalogue import Catalogue, Name, Size
+from pgmodern.operations.change_column_type import ChangeColumnTypeOnline
+from pgmodern.operations.column_expression import SetColumnExpression
+from pgmodern.operations.index import CreateIndexOnline, ReplaceIndexOnline
+from pgmodern.operations.not_null import SetNotNullOnline
+
+# Rows from which a build takes minutes rather than seconds.
+_LONG_BUILD = {"hnsw": 100_000, "ivfflat": 500_000, "gin": 2_000_000, "gist": 2_000_000}
+_OTHER_BUILD = 20_000_000
+_LONG_REWRITE = 100_000_000  # bytes
+
+
+def remarks(operation: MigrateOperation, name: Name, found: Catalogue) -> Iterator[str]:
+    """Yield what is to be said of an operation on a table, one text each."""
+    size = found.sizes.get(name, Size(0, 0))
+    match operation:
+        case DropTableOp():
+            yield f"DATA LOSS: drops the table with all that it holds, {_held(size)}."
+        case DropColumnOp() if name in found.sizes:
+            yield f"DATA LOSS: drops what the column holds in {_held(size)}."
+        case CreateIndexOnline() | ReplaceIndexOnline():
+            yield from _of_build(operation, size)
+        case ChangeColumnTypeOnline():
+            yield (
+                f"Converts {_held(size)}, in batches. What was converted stays beside it until "
+                f"op.drop_replaced_column({operation.replaced.table!r}, "
+                f"{operation.replaced.column!r}) in a later revision."
+            )
+        case ModifyTableOps():
+            yield (
+                "DATA LOSS: what the column holds goes, and it is generated anew. LONG REWRITE: "
+                f"under ACCESS EXCLUSIVE, {_held(size)}."
+            )
+        case SetColumnExpression():
+            yield (
+                "LONG REWRITE: a column that is stored is written anew under ACCESS EXCLUSIVE, "
+                f"{_held(size)}."
+            )
+        case SetNotNullOnline():
+            yield "Refuses, and names the rows, while any holds NULL: fill them first."
+        case _:
+            return
+
+
+def of_rewrite(name: Name, found: Catalogue) -> Iterator[str]:
+    """Yield what is to be said of a column that is added with a value for every row."""
+    size = found.sizes.get(name, Size(0, 0))
+    yield (
+        f"LONG REWRITE: every row is written anew under ACCESS EXCLUSIVE, {_held(size)}. Where "
+        "that is too long, add the column without it and fill it with op.backfill_online."
+    )
+
+
+def _of_build(operation: CreateIndexOnline | ReplaceIndexOnline, size: Size) -> Iterator[str]:
+    method = operation.index.kw.get("postgresql_using") or "btree"
+    if size.rows >= _LONG_BUILD.get(str(method), _OTHER_BUILD):
+        yield (
+            f"LONG BUILD: {method} over {_held(size)}. Reads and writes go on; give the server "
+            "maintenance_work_mem, and the deploy the time."
+        )
+
+
+def _held(size: Size) -> str:
+    amount, unit = float(size.bytes), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 1024:
+            break
+        amount, unit = amount / 1024, larger
+    return f"about {size.rows:,} rows ({amount:.0f} {unit})"

@@ -1,0 +1,51 @@
+"""Every change of a catalogue: seen, written, run and taken back, from either end to the other."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from tests.autogenerate.changes import CHANGES
+from tests.autogenerate.conftest import Project, unformatted
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_change(project: Project, name: str) -> None:
+    change = CHANGES[name]
+    project.drop_undeclared = change.drop_undeclared
+    project.revise(change.before)
+    project.upgrade(change.before)
+    assert project.differences(change.before) == []
+    if change.rows:
+        project.execute(change.rows)
+
+    assert project.differences(change.after), "nothing was seen"
+    there = project.revise(change.after)
+    assert unformatted(there) == ""
+    assert importable(there)
+    project.upgrade(change.after)
+    assert project.differences(change.after) == []
+    project.downgrade(change.after, len(there))
+    assert project.differences(change.before) == []
+
+    project.upgrade(change.after)
+    if change.one_way:
+        assert project.differences(change.before) == []
+        return
+    assert project.differences(change.before), "nothing was seen on the way back"
+    back = project.revise(change.before)
+    assert unformatted(back) == ""
+    assert importable(back)
+    project.upgrade(change.before)
+    assert project.differences(change.before) == []
+    project.downgrade(change.before, len(back))
+    assert project.differences(change.after) == []
+
+
+def importable(paths: list[Path]) -> bool:
+    for path in paths:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    return True
