@@ -1,72 +1,105 @@
 """What script.py.mako writes is Python, says what was said, and is as ruff would have it."""
 
 import ast
-import subprocess
-import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from hypothesis import HealthCheck, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pgmodern.project.new import TEMPLATES
 from pgmodern.project.script import docstring, imported, literal
 from tests.conftest import ROOT
+from tests.project.ruff import assert_ruff_accepts
 
-RUFF = [sys.executable, "-m", "ruff"]
-RULES = ["--isolated", "--no-cache", "--select", "E4,E7,E9,F,I"]
-ODD = "it's a \"quoted\" \\ message, \"\"\"thrice\"\"\"\nin two lines\ttabbed \x00"
+TEMPLATE = TEMPLATES / "alembic" / "script.py.mako"
+ODD = 'it\'s a "quoted" \\ message, """thrice"""\nin two\tlines \x00 \ud800'
 HOSTILE = st.text(st.sampled_from("\"'\\\n\r\t\0{}$%#<>.a é\ud800\u2028"), max_size=12)
 
 
-def assert_ruff_accepts(*paths: Path) -> None:
-    for command in (["check", *RULES], ["format", "--isolated", "--no-cache", "--diff"]):
-        done = subprocess.run(
-            [*RUFF, *command, *paths], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_the_template_is_that_of_our_own_revisions() -> None:
-    template = TEMPLATES / "alembic" / "script.py.mako"
-    assert (ROOT / "alembic" / "script.py.mako").read_bytes() == template.read_bytes()
+    assert (ROOT / "alembic" / TEMPLATE.name).read_bytes() == TEMPLATE.read_bytes()
 
 
 @pytest.fixture
 def script(tmp_path: Path) -> ScriptDirectory:
-    """A folder of revisions with the template."""
+    """A folder of revisions that are written by the template."""
     (tmp_path / "versions").mkdir()
-    template = (TEMPLATES / "alembic" / "script.py.mako").read_text()
-    (tmp_path / "script.py.mako").write_text(template)
+    (tmp_path / TEMPLATE.name).write_bytes(TEMPLATE.read_bytes())
     config = Config()
     config.set_main_option("script_location", str(tmp_path))
     config.set_main_option("path_separator", "os")
     return ScriptDirectory.from_config(config)
 
 
-@pytest.mark.parametrize("message", ["add products", ODD, '"', '"""', "'", "\\", "", "Why?", None])
 @pytest.mark.parametrize(
-    "body",
+    "given",
     [
         {},
-        {"imports": "", "upgrades": "op.drop_table('a')", "downgrades": "op.f('sa.x')"},
-        {"upgrades": 'op.add_column("a", sa.Column("b", sa.Text()))', "downgrades": "pass"},
+        {"imports": "", "upgrades": 'op.drop_table("a")', "downgrades": "pass"},
+        {"imports": None, "upgrades": 'sa.text("op.x")', "downgrades": 'op.f("sa.x")'},
         {
-            "imports": "from sqlalchemy.dialects import postgresql\nimport numpy\nimport a.b as c",
-            "upgrades": "op.execute(sa.text(numpy.x, postgresql.TSVECTOR(), c.d))",
-            "downgrades": "op.add_column(pgmodern.types.Vector(dim=3))",
+            "imports": "from sqlalchemy.dialects import postgresql\n"
+            "from pgmodern.types import Vector\nfrom pgmodern.types import Bit\n"
+            "import pgvector.vector\nimport unused",
+            "upgrades": "op.f(sa.Text(), postgresql.TSVECTOR(), pgvector.vector)\n"
+            "    # as it was\n    pgvector.x",
+            "downgrades": "op.f(Vector(dim=3), Bit(3), pgmodern.types.HalfVector(dim=3))",
         },
     ],
 )
+@pytest.mark.parametrize("message", ["add products", ODD, None])
 def test_a_revision_is_as_ruff_would_have_it(
-    script: ScriptDirectory, message: str | None, body: dict[str, str]
+    script: ScriptDirectory, tmp_path: Path, message: str | None, given: dict[str, Any]
 ) -> None:
-    parsed = {"downgrades": "pass", **body}
-    if "f(" in parsed["downgrades"]:
-        parsed["downgrades"] = parsed["downgrades"].replace("'", '"')
-        parsed["upgrades"] = parsed["upgrades"].replace("'", '"')
-    written = script.generate_revision("a1", message, **parsed)
-    assert written is not None
-    assert_ruff_accepts(Path(written.path))
+    first = script.generate_revision("a1", message, branch_labels=["shop"], **given)
+    second = script.generate_revision("a2", message, depends_on="a1", **given)
+    assert first is not None
+    assert second is not None
+    assert (second.down_revision, first.branch_labels) == ("a1", {"shop"})
+    assert_ruff_accepts(tmp_path)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(HOSTILE, min_size=20))
+@example(["", '"', '"""', '""""', "'", "\\", 'a"', "it's", "Why?", "Done.", ODD])
+def test_any_message_is_a_docstring_that_says_it(messages: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for number, message in enumerate(messages):
+            path = Path(folder, f"m{number}.py")
+            path.write_text(f"{docstring(message)}\n")
+            said = ast.get_docstring(ast.parse(path.read_text()), clean=False)
+            assert said is not None
+            assert said.rstrip(".") == " ".join(message.split()).rstrip(".")
+        assert_ruff_accepts(Path(folder))
+
+
+@given(st.none() | HOSTILE | st.tuples(HOSTILE) | st.lists(HOSTILE))
+def test_a_literal_is_what_it_was(value: object) -> None:
+    assert ast.literal_eval(literal(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (None, "None"),
+        ("a1", '"a1"'),
+        (("a1", "it's"), """('a1', "it's")"""),
+        (("a1", "b2"), '("a1", "b2")'),
+    ],
+)
+def test_a_literal_is_in_double_quotes_where_that_is_simple(value: object, written: str) -> None:
+    assert literal(value) == written
+
+
+def test_an_import_is_written_once_and_only_where_it_is_used() -> None:
+    asked = "import a.x\nimport a.y\nfrom m import low, Cap\nfrom m import TOP\nimport q as sa"
+    body = "a.x(low, Cap, TOP, sa.Text())"
+    assert imported(asked, body) == (
+        "import a.x\nimport a.y\nimport q as sa\nfrom m import TOP, Cap, low"
+    )
+    assert imported(asked, None, "pass") == ""
