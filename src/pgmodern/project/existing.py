@@ -61,7 +61,14 @@ def changes(directory: Path) -> Changes | None:
     try:
         config = _config(directory)
         return _changes(directory, config) if config else None
-    except (CommandError, IniError, TOMLDecodeError, SyntaxError, UnicodeDecodeError) as error:
+    except (
+        CommandError,
+        IniError,
+        OSError,
+        SyntaxError,
+        TOMLDecodeError,
+        UnicodeDecodeError,
+    ) as error:
         cause = f"The Alembic project in {directory} cannot be read: {error}"
         raise ProjectError(cause, "Mend it first, until alembic history works there.") from error
 

@@ -35,11 +35,11 @@ def lay_down(directory: Path) -> list[Path]:
     Raises ProjectError, before anything is written, where something is in the way: nothing is
     overwritten.
     """
-    if found := in_the_way(directory):
-        names = ", ".join(str(each) for each in found)
-        cure = "Name another folder, or move out of the way what is there."
-        raise ProjectError(f"Nothing was written, as this is there already: {names}", cure)
     try:
+        if found := in_the_way(directory):
+            names = ", ".join(str(each) for each in found)
+            cure = "Name another folder, or move out of the way what is there."
+            raise ProjectError(f"Nothing was written, as this is there already: {names}", cure)
         _write(directory)
     except OSError as error:
         cause = f"{error.filename} could not be written: {error.strerror}."

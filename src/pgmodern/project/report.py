@@ -19,7 +19,7 @@ def laid_down(console: Console, directory: Path, files: Sequence[Path]) -> None:
     """Print the files of a new project, and what to do next."""
     for each in files:
         _print(console, f"written: {each}")
-    enter = "" if directory.resolve() == Path.cwd() else f"{_command('cd', directory)}\n"
+    enter = "" if directory.resolve() == Path.cwd() else f"{_command('cd', str(directory))}\n"
     console.print("\nNext:")
     _print(console, indent(enter + _NEXT, "    "))
 
@@ -46,16 +46,16 @@ def _of_env(directory: Path, changes: Changes, kept: Path | None) -> Iterator[st
         yield f"Nothing was changed. {changes.env} would become this, but for:"
         yield from (f"    {each}" for each in changes.obstacles)
     else:
-        elsewhere = directory.resolve() != Path.cwd()
-        here = _command("pgmodern", "init", *([directory] if elsewhere else []))
-        patch = _command("patch", "-p0", *(["-d", directory] if elsewhere else []))
+        there = [] if directory.resolve() == Path.cwd() else [str(directory)]
+        here = _command("pgmodern", "init", *there)
+        patch = _command("patch", "-p0", *(f"--directory={each}" for each in there))
         yield f"Nothing was changed. {changes.env} becomes this by either of:"
         yield f"    {here} --write    # keeps the old one as env.py.orig"
         yield f"    {here} | {patch}"
 
 
-def _command(*words: str | Path) -> str:
-    return shlex.join(str(each) for each in words)
+def _command(*words: str) -> str:
+    return shlex.join(words)
 
 
 def _print(console: Console, text: str) -> None:

@@ -2,7 +2,7 @@
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 # Imported to reach the database or to write the log, and not for what it declares.
@@ -42,23 +42,32 @@ def is_of_several_databases(source: str) -> bool:
 def rewritten(source: str) -> Rewritten:
     """Return an env.py that declares what its metadata needs and leaves all else to `run()`."""
     text = source.replace("\r\n", "\n")
-    tree, lines = ast.parse(text), text.split("\n")
+    tree = ast.parse(text)
     metadata = _metadata(tree)
-    kept, anchor = _kept(tree, metadata), _anchor(tree)
-    written, previous = list[str](), 0
-    for node in tree.body:
-        first, last = _first_line(node), node.end_lineno or node.lineno
-        parts = [_IMPORT] if node is anchor else []
-        parts += lines[first - 1 : last] if node in kept and first > previous else []
-        if parts and written and "" in map(str.strip, lines[previous : first - 1]):
-            written.append("")
-        written += parts
-        previous = last if parts else previous
+    written = _with_import(tree, _kept(tree, metadata), text.split("\n"))
     expression = "Base.metadata" if metadata is None else ast.get_source_segment(text, metadata)
     written += ["", _UNKNOWN] if metadata is None else []
     written += ["", f"environment.run({expression})", ""]
     newline = "\r\n" if "\r\n" in source else "\n"
     return Rewritten(newline.join(written), tuple(_obstacles(tree, metadata)))
+
+
+def _with_import(tree: ast.Module, kept: set[ast.stmt], lines: Sequence[str]) -> list[str]:
+    """Return the lines of what is kept, with `environment` imported where Alembic was."""
+    replaced = next((node for node in tree.body if _is_of_alembic(node)), None)
+    previous = (tree.body[0].end_lineno or 0) if ast.get_docstring(tree) is not None else 0
+    written = list(lines[:previous])
+    if replaced is None:
+        written += ["", _IMPORT] if written else [_IMPORT]
+    for node in tree.body:
+        first, last = _first_line(node), node.end_lineno or node.lineno
+        parts = [_IMPORT] if node is replaced else []
+        parts += lines[first - 1 : last] if node in kept and first > previous else []
+        if parts:
+            parted = written and not all(map(str.strip, lines[previous : first - 1]))
+            written += ["", *parts] if parted else parts
+            previous = last
+    return written
 
 
 def _metadata(tree: ast.Module) -> ast.expr | None:
@@ -110,8 +119,7 @@ def _kept(tree: ast.Module, metadata: ast.expr | None) -> set[ast.stmt]:
         needed = {node for node in tree.body if names & _bound(node)} - kept
         kept |= needed
         pending += needed
-    docstring = tree.body[:1] if ast.get_docstring(tree) is not None else []
-    return kept | set(docstring)
+    return kept
 
 
 def _is_for_its_effect(node: ast.stmt, used: set[str]) -> bool:
@@ -158,13 +166,8 @@ def _loaded(node: ast.AST) -> set[str]:
     }
 
 
-def _anchor(tree: ast.Module) -> ast.stmt:
-    """Return the statement in whose place `environment` is imported: Alembic's `context`."""
-    after = 1 if ast.get_docstring(tree) is not None else 0
-    for node in tree.body:
-        if any(module == "alembic" for module, _ in _imported(node)):
-            return node
-    return tree.body[min(after, len(tree.body) - 1)]
+def _is_of_alembic(node: ast.stmt) -> bool:
+    return any("alembic" in (module, name) for module, name in _imported(node))
 
 
 def _first_line(node: ast.stmt) -> int:
