@@ -11,25 +11,24 @@ from alembic.script import ScriptDirectory
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pgmodern.project.new import TEMPLATES
+from pgmodern.project.new import REVISION
 from pgmodern.project.script import docstring, imported, literal
 from tests.conftest import ROOT
 from tests.project.ruff import assert_ruff_accepts
 
-TEMPLATE = TEMPLATES / "alembic" / "script.py.mako"
 ODD = 'it\'s a "quoted" \\ message, """thrice"""\nin two\tlines \x00 \ud800'
 HOSTILE = st.text(st.sampled_from("\"'\\\n\r\t\0{}$%#<>.a é\ud800\u2028"), max_size=12)
 
 
 def test_the_template_is_that_of_our_own_revisions() -> None:
-    assert (ROOT / "alembic" / TEMPLATE.name).read_bytes() == TEMPLATE.read_bytes()
+    assert (ROOT / "alembic" / REVISION.name).read_bytes() == REVISION.read_bytes()
 
 
 @pytest.fixture
 def script(tmp_path: Path) -> ScriptDirectory:
     """A folder of revisions that are written by the template."""
     (tmp_path / "versions").mkdir()
-    (tmp_path / TEMPLATE.name).write_bytes(TEMPLATE.read_bytes())
+    (tmp_path / REVISION.name).write_bytes(REVISION.read_bytes())
     config = Config()
     config.set_main_option("script_location", str(tmp_path))
     config.set_main_option("path_separator", "os")

@@ -16,7 +16,7 @@ from alembic.config import Config
 from alembic.util import CommandError
 
 from pgmodern.errors import ProjectError
-from pgmodern.project.new import SCRIPT, TEMPLATES
+from pgmodern.project.new import REVISION
 from pgmodern.project.rewriting import is_of_several_databases, rewritten, runs
 
 _LOGGER = """\
@@ -156,11 +156,11 @@ def _advice(directory: Path, config: Config, scripts: Path) -> Iterator[Advice]:
             f"{ini}: have pgmodern's log lines shown, of waits for locks and of how long all took.",
             _LOGGER.format(keys=keys),
         )
-    ours, theirs = TEMPLATES / "alembic" / SCRIPT, scripts / SCRIPT
-    if not theirs.is_file() or theirs.read_bytes() != ours.read_bytes():
+    theirs = scripts / REVISION.name
+    if not theirs.is_file() or theirs.read_bytes() != REVISION.read_bytes():
         yield Advice(
             f"{theirs}: take pgmodern's, with which ruff has nothing to say of new revisions.",
-            shlex.join(["cp", str(ours), str(theirs)]),
+            shlex.join(["cp", str(REVISION), str(theirs)]),
         )
 
 

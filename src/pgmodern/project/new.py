@@ -12,8 +12,9 @@ from alembic.config import Config
 from pgmodern.errors import ProjectError
 
 TEMPLATES = Path(__file__).with_name("templates")
-SCRIPT, SCRIPTS = "script.py.mako", "migrations"
-_BY_ALEMBIC = ("alembic.ini", f"{SCRIPTS}/env.py", f"{SCRIPTS}/{SCRIPT}")
+REVISION = TEMPLATES / "scripts" / "script.py.mako"
+_SCRIPTS = "migrations"  # not `alembic`: linters take a folder of that name for the library
+_BY_ALEMBIC = ("alembic.ini", f"{_SCRIPTS}/env.py", f"{_SCRIPTS}/{REVISION.name}")
 _AROUND = (
     "models.py",
     "docker-compose.yml",
@@ -53,7 +54,7 @@ def in_the_way(directory: Path) -> list[Path]:
     folders = {folder for file in files for folder in file.parents}
     found = {file for file in files if lexists(file)}
     found |= {folder for folder in folders if lexists(folder) and not folder.is_dir()}
-    scripts = directory / SCRIPTS
+    scripts = directory / _SCRIPTS
     if scripts.is_dir():  # Alembic wants it empty
         found |= set(scripts.iterdir())
     return sorted(found)
@@ -62,10 +63,10 @@ def in_the_way(directory: Path) -> list[Path]:
 def _write(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     # Of a relative folder alone Alembic writes where it is from alembic.ini, and not from the root.
-    ini, scripts = relpath(directory / "alembic.ini"), relpath(directory / SCRIPTS)
+    ini, scripts = relpath(directory / "alembic.ini"), relpath(directory / _SCRIPTS)
     with redirect_stdout(io.StringIO()):  # of what Alembic does it says more than anybody reads
-        command.init(_Config(ini), scripts, template="alembic")
+        command.init(_Config(ini), scripts, template=REVISION.parent.name)
     for name in _AROUND:
         target = directory / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(TEMPLATES / "project" / name, target)
+        shutil.copyfile(TEMPLATES / "around" / name, target)

@@ -19,9 +19,8 @@ def laid_down(console: Console, directory: Path, files: Sequence[Path]) -> None:
     """Print the files of a new project, and what to do next."""
     for each in files:
         _print(console, f"written: {each}")
-    enter = "" if directory.resolve() == Path.cwd() else f"{_command('cd', str(directory))}\n"
-    console.print("\nNext:")
-    _print(console, indent(enter + _NEXT, "    "))
+    enter = f"{shlex.join(['cd', *there])}\n" if (there := _elsewhere(directory)) else ""
+    _print(console, f"\nNext:\n{indent(enter + _NEXT, '    ')}")
 
 
 def found(console: Console, directory: Path, changes: Changes, kept: Path | None) -> None:
@@ -46,16 +45,17 @@ def _of_env(directory: Path, changes: Changes, kept: Path | None) -> Iterator[st
         yield f"Nothing was changed. {changes.env} would become this, but for:"
         yield from (f"    {each}" for each in changes.obstacles)
     else:
-        there = [] if directory.resolve() == Path.cwd() else [str(directory)]
-        here = _command("pgmodern", "init", *there)
-        patch = _command("patch", "-p0", *(f"--directory={each}" for each in there))
+        there = _elsewhere(directory)
+        here = shlex.join(["pgmodern", "init", *there])
+        patch = shlex.join(["patch", "-p0", *(f"--directory={each}" for each in there)])
         yield f"Nothing was changed. {changes.env} becomes this by either of:"
         yield f"    {here} --write    # keeps the old one as env.py.orig"
         yield f"    {here} | {patch}"
 
 
-def _command(*words: str) -> str:
-    return shlex.join(words)
+def _elsewhere(directory: Path) -> list[str]:
+    """Return the folder as a command names it: not at all, where it is the current one."""
+    return [] if directory.resolve() == Path.cwd() else [str(directory)]
 
 
 def _print(console: Console, text: str) -> None:
