@@ -308,9 +308,48 @@ def test_demo_answers_and_exits_0(database_url: URL) -> None:
     assert "Bohemian Rhapsody, Queen" in result.stdout
 
 
+def test_init_lays_down_a_project_and_says_what_is_next(tmp_path: Path) -> None:
+    done = pgmodern(None, "init", "my shop", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "written: my shop/migrations/env.py\n" in done.stdout
+    assert "    cd 'my shop'\n" in done.stdout
+    assert "    alembic upgrade head\n" in done.stdout
+    assert "Generating" not in done.stdout
+    again = pgmodern(None, "init", cwd=tmp_path / "my shop")
+    assert (again.returncode, again.stdout) == (0, "")
+    assert again.stderr == "migrations/env.py calls pgmodern's run() already.\n"
+
+
+def test_init_where_something_is_in_the_way_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "models.py").touch()
+    refused = pgmodern(None, "init", cwd=tmp_path)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith(
+        "error: Nothing was written, as this is there already: models.py\n"
+    )
+    assert pgmodern(None, "init", "--write", cwd=tmp_path).returncode == 2
+    assert [each.name for each in tmp_path.iterdir()] == ["models.py"]
+
+
+def test_init_of_an_alembic_project_prints_a_diff_and_applies_it_when_asked(tmp_path: Path) -> None:
+    (tmp_path / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s/scripts\n")
+    env = tmp_path / "scripts" / "env.py"
+    env.parent.mkdir()
+    env.write_text("from shop import Base\n\ntarget_metadata = Base.metadata\n")
+    printed = pgmodern(None, "init", str(tmp_path))
+    assert printed.returncode == 1
+    assert printed.stdout.startswith("--- scripts/env.py\t\n+++ scripts/env.py\t\n@@ ")
+    assert f"pgmodern init {tmp_path} | patch -p0 --directory={tmp_path}\n" in printed.stderr
+    assert "target_metadata" in env.read_text()
+    applied = pgmodern(None, "init", "--write", cwd=tmp_path)
+    assert (applied.returncode, applied.stdout) == (0, printed.stdout)
+    assert "written: scripts/env.py; the old one is scripts/env.py.orig\n" in applied.stderr
+    assert "environment.run(Base.metadata)" in env.read_text()
+
+
 def test_help_names_every_command_and_gives_examples() -> None:
     top = pgmodern(None, "--help").stdout
-    for command in ("check", "doctor", "demo", "embed", "serve"):
+    for command in ("init", "check", "doctor", "demo", "embed", "serve"):
         assert command in top
         assert pgmodern(None, command, "--help").returncode == 0
     assert "Example:" in pgmodern(None, "check", "--help").stdout

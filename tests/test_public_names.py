@@ -28,6 +28,7 @@ PUBLIC = {
         "LockPolicy",
         "MigrationError",
         "PgmodernError",
+        "ProjectError",
         "ServerTooOld",
         "SettingsError",
         "Throttle",

@@ -32,6 +32,8 @@ from pgmodern.environment import database_url
 from pgmodern.errors import EmbedderError, MigrationError, PgmodernError, SettingsError
 from pgmodern.indexes import HnswIndex
 from pgmodern.progress import progress
+from pgmodern.project import existing, new
+from pgmodern.project import report as project
 
 REFERENCE = [
     f"pgmodern.reference.{name}:Base.metadata" for name in ("music", "chat", "audio", "fragrance")
@@ -93,6 +95,35 @@ def _connects(engine: Engine) -> bool:
     except DBAPIError:
         return False
     return True
+
+
+@app.command(
+    epilog="Examples:  pgmodern init\n\npgmodern init shop\n\npgmodern init --write\n\n"
+    "pgmodern init | patch -p0"
+)
+def init(
+    directory: Annotated[Path, typer.Argument(help="The project's folder.")] = Path(),
+    write: Annotated[
+        bool,
+        typer.Option("--write", help="Apply the diff; the old env.py is kept."),
+    ] = False,
+) -> None:
+    """Lay down a new project, or say which lines to change in one that has Alembic already.
+
+    Nothing is overwritten. The lines of env.py are printed as a diff, all else on standard error;
+    exit code 1 when there is a diff, and with --write 0 when it was applied.
+    """
+    changes = existing.changes(directory)
+    if changes is None:
+        if write:
+            raise typer.BadParameter("--write is for an Alembic project, and there is none.")
+        project.laid_down(Console(), directory, new.lay_down(directory))
+        return
+    typer.echo(changes.diff, nl=False)
+    kept = existing.apply(changes) if write and changes.diff else None
+    project.found(Console(stderr=True), directory, changes, kept)
+    if changes.diff and not write:
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example:  pgmodern check --json --models app.models:Base.metadata")

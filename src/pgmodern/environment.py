@@ -86,7 +86,9 @@ def run(
 
 def _configure_logging() -> None:
     config = context.config
-    if config.cmd_opts is not None and config.config_file_name is not None:
+    if config.cmd_opts is None or config.config_file_name is None:
+        return
+    if config.file_config.has_section("loggers"):  # not so where pyproject.toml is all there is
         logging.config.fileConfig(config.config_file_name, disable_existing_loggers=False)
 
 

@@ -6,6 +6,7 @@
     ├── ServerTooOld          the server's major version is not supported
     ├── ExtensionError        an extension is absent, too old or may not be created
     ├── MigrationError        a revision cannot run, or would destroy data
+    ├── ProjectError          a project cannot be laid down, or its env.py not changed
     ├── EmbedderError         a model could not be loaded or did not answer
     ├── LoadError             a row of a load cannot be stored
     ├── VectorError           a vector has the wrong dimension or a number that is not finite
@@ -48,6 +49,10 @@ class ExtensionError(PgmodernError):
 
 class MigrationError(PgmodernError):
     """A revision cannot run, or would destroy data."""
+
+
+class ProjectError(PgmodernError):
+    """A project cannot be laid down, or its env.py not changed."""
 
 
 class EmbedderError(PgmodernError):

@@ -1,0 +1,7 @@
+"""The migrations of models.py."""
+
+from pgmodern import environment
+
+from models import Base
+
+environment.run(Base.metadata)
