@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    ColumnElement,
     Computed,
     Date,
     DateTime,
@@ -89,7 +90,7 @@ def index(*expressions: Any, name: str = "ix", parameters: Any = None, **options
     }
 
     def add(table: Table) -> Index:
-        columns = [
+        columns: list[Any] = [
             table.c[each] if isinstance(each, str) else each(table.c) if callable(each) else each
             for each in expressions
         ]
@@ -186,7 +187,7 @@ def lower(columns: Any) -> Any:
     return func.lower(columns.title)
 
 
-ODD = literal_column("(more ->> ':it''s 100%')")
+ODD: ColumnElement[str] = literal_column("(more ->> ':it''s 100%')")
 
 
 def everything(metadata: MetaData) -> None:

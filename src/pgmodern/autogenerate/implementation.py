@@ -1,15 +1,18 @@
 """Alembic's PostgreSQL implementation, but for what it compares and renders too roughly."""
 
+import re
 from typing import Any, Literal, Protocol
 
 from alembic.autogenerate.api import AutogenContext
 from alembic.autogenerate.render import _repr_type  # its only way to write a type
 from alembic.ddl.impl import ComparisonResult
 from alembic.ddl.postgresql import PostgresqlImpl
-from sqlalchemy import Index
+from sqlalchemy import ClauseElement, Index
+from sqlalchemy.sql.elements import ColumnClause
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from pgmodern.indexes.catalogue import differences
+from pgmodern.operations.literal import expression
 
 
 class _Comparison(Protocol):
@@ -45,6 +48,24 @@ class Implementation(PostgresqlImpl):
             return super().render_type(type_, autogen_context)
         autogen_context.imports.add(f"from {module} import {type(type_).__name__}")
         return repr(type_)
+
+    def render_ddl_sql_expr(
+        self,
+        expr: ClauseElement,
+        is_server_default: bool = False,  # noqa: ARG002, FBT001, FBT002  (as Alembic has it)
+        is_index: bool = False,  # noqa: FBT001, FBT002
+        **kw: Any,  # noqa: ARG002
+    ) -> str:
+        """Write an expression so that what reads it takes no colon and no percent sign amiss."""
+        if is_index:
+            element: Any = expr
+            return expression(expr if isinstance(expr, ColumnClause) else element.self_group())
+        return without_parameters(expression(expr))
+
+
+def without_parameters(sql: str) -> str:
+    """Return SQL for `text()`, in which a colon before a word would begin a parameter."""
+    return re.sub(r"(?<![:\w\\]):(?=\w)", r"\:", sql)
 
 
 def register() -> None:

@@ -1,7 +1,9 @@
 """What PostgreSQL would make of what is declared: only the server knows how it deparses.
 
 Each table gets an empty copy, a temporary table, on which what is declared is made, read back
-from the catalogue and rolled back. What cannot be made there is missing in the answer.
+from the catalogue and rolled back. What cannot be made there is missing in the answer. What the
+server says may not be what it says when that is given to it again, as a way back does: casts move
+inwards. So each is asked for twice, and both answers count.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -39,11 +41,11 @@ class Declared:
 
 @dataclass(slots=True)
 class Deparsed:
-    """The same as the catalogue would hold it."""
+    """The same as the catalogue would hold it: as declared, and as read back and made again."""
 
-    indexes: dict[Index, Definition] = field(default_factory=dict)
-    checks: dict[CheckConstraint, str] = field(default_factory=dict)
-    computed: dict[Column[Any], str] = field(default_factory=dict)
+    indexes: dict[Index, list[Definition]] = field(default_factory=dict)
+    checks: dict[CheckConstraint, list[str]] = field(default_factory=dict)
+    computed: dict[Column[Any], list[str]] = field(default_factory=dict)
     partition_keys: dict[Table, str] = field(default_factory=dict)
 
 
@@ -88,39 +90,43 @@ class _Trial:
         self._table_names: dict[str, str] = {}
 
     def make(self, tables: Sequence[Declared]) -> None:
-        """Make what the tables declare, and read it back."""
+        """Make what the tables declare, read it back, and make that again."""
         for each in tables:
             self._make_table(each)
-        self._read_indexes()
-        for name, definition in self._rows(_CHECKS):
-            self._found.checks[self._probes[name]] = definition
-        for name, sql in self._rows(_COMPUTED):
-            self._found.computed[self._probes[name]] = sql
+        again = list(self._read())
+        for statement in again:
+            self._try(statement)
+        if again:
+            list(self._read())
         for name, key in self._rows(_PARTITIONED):
             self._found.partition_keys[self._probes[name]] = key
 
     def _make_table(self, declared: Declared) -> None:
         table = declared.table
-        original, twin = quoted(table.name, table.schema), quoted(table.name, "pg_temp")
+        original, twin = quoted(table.name, table.schema), _twin(table)
         if declared.partition_by is not None:
             name = quoted(self._probe(table), "pg_temp")
             self._try(f"CREATE TABLE {name} (LIKE {original}) PARTITION BY {declared.partition_by}")
         # ACCESS SHARE on the original. Of the same name, so that it may stand in an expression.
         self._execute(f"CREATE TABLE {twin} (LIKE {original})")
         for index in declared.indexes:
-            name = self._probe(index)
-            self._try(index_statement(copied(index, "pg_temp", name)))
+            self._try(index_statement(copied(index, "pg_temp", self._probe(index))))
         for check in declared.checks:
-            name = quoted(self._probe(check))
-            condition = expression(check.sqltext)
-            self._try(f"ALTER TABLE {twin} ADD CONSTRAINT {name} CHECK ({condition})")
+            self._try(self._check(check, f"CHECK ({expression(check.sqltext)})"))
         for column in declared.computed:
             assert column.computed is not None
-            name, type_ = quoted(self._probe(column)), column.type.compile(DIALECT)
-            self._try(
-                f"ALTER TABLE {twin} ADD COLUMN {name} {type_} "
-                f"GENERATED ALWAYS AS ({expression(column.computed.sqltext)}) STORED"
-            )
+            self._try(self._column(column, expression(column.computed.sqltext)))
+
+    def _check(self, check: CheckConstraint, definition: str) -> str:
+        name = quoted(self._probe(check))
+        return f"ALTER TABLE {_twin(check.table)} ADD CONSTRAINT {name} {definition}"
+
+    def _column(self, column: Column[Any], sql: str) -> str:
+        name, type_ = quoted(self._probe(column)), column.type.compile(DIALECT)
+        return (
+            f"ALTER TABLE {_twin(column.table)} ADD COLUMN {name} {type_} "
+            f"GENERATED ALWAYS AS ({sql}) STORED"
+        )
 
     def _probe(self, declared: object) -> str:
         name = f"{_PROBE}{len(self._probes)}"
@@ -134,13 +140,25 @@ class _Trial:
         with _savepoint(self._connection):
             self._execute(sql)
 
-    def _read_indexes(self) -> None:
+    def _read(self) -> Iterator[str]:
+        """Note what has been made since, and yield the statements that make it again."""
+        for name, index in list(self._indexes()):
+            declared: Index = self._noted(name, self._found.indexes, index.definition)
+            assert declared.table is not None
+            table = replace(index.definition, table_name=declared.table.name)
+            self._found.indexes[declared][-1] = table
+            again = plain_index.from_catalogue((None, declared.table.name), index).to_index()
+            yield index_statement(copied(again, "pg_temp", self._probe(declared)))
+        for name, definition in list(self._rows(_CHECKS)):
+            yield self._check(self._noted(name, self._found.checks, definition), definition)
+        for name, sql in list(self._rows(_COMPUTED)):
+            yield self._column(self._noted(name, self._found.computed, sql), sql)
+
+    def _indexes(self) -> Iterator[tuple[str, catalogue.Index]]:
         where = "relation.relnamespace = pg_my_temp_schema()"
         for (_, name), index in catalogue.indexes(self._connection, where, {}):
-            declared: Index = self._probes[name]
-            assert declared.table is not None
-            definition = replace(index.definition, table_name=declared.table.name)
-            self._found.indexes[declared] = definition
+            if name in self._unread:
+                yield name, index
 
     def _rows(self, query: str) -> Iterator[tuple[str, str]]:
         for name, value in self._connection.execute(text(query)):
