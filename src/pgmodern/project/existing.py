@@ -20,8 +20,8 @@ from pgmodern.project.new import REVISION
 from pgmodern.project.rewriting import is_of_several_databases, rewritten, runs
 
 _DATABASE = (
-    "The database is then what DATABASE_URL names, or POSTGRES_*, in the environment or in .env; the "
-    "embedded server where nothing does. Set it before you run alembic."
+    "The database is then what DATABASE_URL names, or POSTGRES_*, in the environment or in .env; "
+    "the embedded server where nothing does. Set it before you run alembic."
 )
 _LOGGER = """\
 [loggers]
