@@ -107,7 +107,8 @@ def test_what_is_applied_is_what_was_printed_and_works(shop: Path, succeed: Run)
 
 
 def test_it_says_what_else_to_change(shop: Path) -> None:
-    url, logger, template = found(shop).advice
+    database, url, logger, template = found(shop).advice
+    assert "what DATABASE_URL names" in database.detail
     lines = (shop / "alembic.ini").read_text().splitlines()
     number = next(n for n, line in enumerate(lines, 1) if line.startswith("sqlalchemy.url"))
     assert url.detail.startswith(f"{shop / 'alembic.ini'}, line {number}: remove sqlalchemy.url")
@@ -119,7 +120,7 @@ def test_it_says_what_else_to_change(shop: Path) -> None:
         .replace("[loggers]\n", "")
         .replace("[handlers]", f"{logger.lines}\n\n[handlers]")
     )
-    assert found(shop).advice == ()
+    assert found(shop).advice == (database,)
 
 
 def test_a_url_s_password_is_not_shown(tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_a_url_s_password_is_not_shown(tmp_path: Path) -> None:
     ini.write_text(ini.read_text().replace("driver://user:pass", "postgresql://user:s3%cret"))
     there = found(tmp_path)
     assert there.env == env
-    assert "sqlalchemy.url" in there.advice[0].detail
+    assert "sqlalchemy.url" in there.advice[1].detail
     assert "s3%cret" not in repr(there)
 
 

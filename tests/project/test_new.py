@@ -135,7 +135,7 @@ def test_its_revisions_run_here_and_from_elsewhere(
     succeed("revision", "--autogenerate", "-m", "add products")
     assert_ruff_accepts(project)
     first, *others = sorted((project / "migrations" / "versions").glob("*.py"))
-    assert re.fullmatch(r"\d{12}_[0-9a-f]{12}_a_first_one\.py", first.name)
+    assert re.fullmatch(r"\d{14}_[0-9a-f]{12}_a_first_one\.py", first.name)
     assert any("products" in each.read_text() for each in others)
 
 

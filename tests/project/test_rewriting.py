@@ -119,6 +119,48 @@ from pgmodern.project.rewriting import is_of_several_databases, rewritten, runs
         ),
         pytest.param(
             """
+            # Alembic's
+
+            # settings first
+            from dotenv import find_dotenv, load_dotenv
+            from alembic import context
+            from importlib import import_module
+            from shop import Base, load, url
+
+            load_dotenv(find_dotenv())
+            config = context.config
+            config.set_main_option("sqlalchemy.url", url)
+            load("orders")
+            # these are all
+            # of our tables
+            for name in ("customers", "products"):
+                import_module(f"shop.{name}")
+            # add your model's MetaData object here
+            # for 'autogenerate' support
+            # from myapp import mymodel
+            # target_metadata = mymodel.Base.metadata
+            target_metadata = Base.metadata
+            """,
+            """
+            # settings first
+            from dotenv import find_dotenv, load_dotenv
+            from pgmodern import environment
+            from importlib import import_module
+            from shop import Base, load, url
+
+            load_dotenv(find_dotenv())
+            load("orders")
+            # these are all
+            # of our tables
+            for name in ("customers", "products"):
+                import_module(f"shop.{name}")
+
+            environment.run(Base.metadata)
+            """,
+            id="calls, and comments",
+        ),
+        pytest.param(
+            """
             from shop import Base
 
             def run(connection):

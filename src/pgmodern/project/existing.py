@@ -19,6 +19,10 @@ from pgmodern.errors import ProjectError
 from pgmodern.project.new import REVISION
 from pgmodern.project.rewriting import is_of_several_databases, rewritten, runs
 
+_DATABASE = (
+    "The database is then what DATABASE_URL names, or POSTGRES_*, in the environment or in .env; "
+    "the embedded server where nothing does. Set it before you run alembic."
+)
 _LOGGER = """\
 [loggers]
 keys = {keys}, pgmodern
@@ -112,7 +116,7 @@ def _changes(directory: Path, config: Config) -> Changes:
     advice = tuple(_advice(directory, config, env.parent))
     if runs(source):
         return Changes(env, source, "", (), advice)
-    new = rewritten(source)
+    new, advice = rewritten(source), (Advice(_DATABASE), *advice)
     diff = unified_diff(source, new.source, relpath(env, directory))
     return Changes(env, new.source, diff, new.obstacles, advice)
 
@@ -147,10 +151,7 @@ def _lines(text: str) -> list[str]:
 def _advice(directory: Path, config: Config, scripts: Path) -> Iterator[Advice]:
     ini = directory / "alembic.ini"
     for number in _lines_of_url(ini):
-        yield Advice(
-            f"{ini}, line {number}: remove sqlalchemy.url, which run() does not read. The database "
-            "is what DATABASE_URL names, or POSTGRES_*, in the environment or in .env."
-        )
+        yield Advice(f"{ini}, line {number}: remove sqlalchemy.url, which run() does not read.")
     if keys := _keys_without_ours(config):
         yield Advice(
             f"{ini}: have pgmodern's log lines shown, of waits for locks and of how long all took.",

@@ -13,6 +13,14 @@ _TAKEN = {
     "literal_binds", "output_buffer", "target_metadata", "transaction_per_migration",
     "upgrade_token", "url",
 }  # fmt: skip
+# What Alembic's own templates say above the metadata.
+_ALEMBIC_S = {
+    "# for 'autogenerate' support",
+    "# from myapp import mymodel",
+    "# target_metadata = mymodel.Base.metadata",
+}
+_DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_IMPORTERS = {"sys.path", "import_module", "importlib.import_module"}
 _IMPORT = "from pgmodern import environment"
 _UNKNOWN = "from app.models import Base"
 
@@ -60,7 +68,7 @@ def _with_import(tree: ast.Module, kept: set[ast.stmt], lines: Sequence[str]) ->
     if replaced is None:
         written += ["", _IMPORT] if written else [_IMPORT]
     for node in tree.body:
-        first, last = _first_line(node), node.end_lineno or node.lineno
+        first, last = _first_line(node, lines), node.end_lineno or node.lineno
         parts = [_IMPORT] if node is replaced else []
         parts += lines[first - 1 : last] if node in kept and first > previous else []
         if parts:
@@ -111,8 +119,7 @@ def _obstacles(tree: ast.Module, metadata: ast.expr | None) -> Iterator[str]:
 
 def _kept(tree: ast.Module, metadata: ast.expr | None) -> set[ast.stmt]:
     """Return the statements that the metadata needs, and those that stand for their effect."""
-    everywhere = _loaded(tree)
-    kept = {node for node in tree.body if _is_for_its_effect(node, everywhere)}
+    kept = set(_for_their_effect(tree))
     pending: list[ast.AST] = [*kept, *([metadata] if metadata else [])]
     while pending:
         names = _loaded(pending.pop())
@@ -122,17 +129,35 @@ def _kept(tree: ast.Module, metadata: ast.expr | None) -> set[ast.stmt]:
     return kept
 
 
-def _is_for_its_effect(node: ast.stmt, used: set[str]) -> bool:
-    """Tell imports that declare tables, and what says where they are, from all other statements."""
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        modules = {
-            module.partition(".")[0] or name.partition(".")[0] for module, name in _imported(node)
-        }
-        dotted = isinstance(node, ast.Import) and any("." in each.name for each in node.names)
-        return not modules & _REPLACED and (dotted or not _bound(node) & used)
-    is_definition = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-    return not is_definition and any(
-        isinstance(each, ast.Attribute) and ast.unparse(each) == "sys.path"
+def _for_their_effect(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Yield what declares tables or says where they are: imports, calls, changes of sys.path."""
+    used = _loaded(tree)
+    others = [node for node in tree.body if _is_of_others(node)]
+    names = {name for node in others for name in _bound(node)}
+    for node in tree.body:
+        if node in others:
+            if _is_dotted(node) or not _bound(node) & used:
+                yield node
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            if _loaded(node.value.func) & names or _imports_modules(node):
+                yield node
+        elif not isinstance(node, _DEFINITIONS) and _imports_modules(node):
+            yield node
+
+
+def _is_of_others(node: ast.stmt) -> bool:
+    """Tell whether a statement imports from elsewhere than what run() replaces."""
+    modules = {(module or name).partition(".")[0] for module, name in _imported(node)}
+    return bool(modules) and not modules & _REPLACED
+
+
+def _is_dotted(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Import) and any("." in each.name for each in node.names)
+
+
+def _imports_modules(node: ast.stmt) -> bool:
+    return any(
+        isinstance(each, ast.Attribute | ast.Name) and ast.unparse(each) in _IMPORTERS
         for each in ast.walk(node)
     )
 
@@ -147,7 +172,7 @@ def _imported(node: ast.AST) -> Iterator[tuple[str, str]]:
 
 def _bound(node: ast.stmt) -> set[str]:
     """Return the names that a statement of a module binds there."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+    if isinstance(node, _DEFINITIONS):
         return {node.name}
     names = set[str]()
     for each in ast.walk(node):
@@ -170,6 +195,10 @@ def _is_of_alembic(node: ast.stmt) -> bool:
     return any("alembic" in (module, name) for module, name in _imported(node))
 
 
-def _first_line(node: ast.stmt) -> int:
+def _first_line(node: ast.stmt, lines: Sequence[str]) -> int:
+    """Return the number of a statement's first line, with decorators and comments above it."""
     decorators: list[ast.expr] = getattr(node, "decorator_list", [])
-    return min([node.lineno, *(each.lineno for each in decorators)])
+    first = min([node.lineno, *(each.lineno for each in decorators)])
+    while first > 1 and lines[first - 2].startswith("#") and lines[first - 2] not in _ALEMBIC_S:
+        first -= 1
+    return first

@@ -6,7 +6,7 @@ script_location = ${script_location}
 prepend_sys_path = %(here)s
 path_separator = os
 # Files are in the order in which they were made.
-file_template = %%(year)d%%(month).2d%%(day).2d%%(hour).2d%%(minute).2d_%%(rev)s_%%(slug)s
+file_template = %%(year)d%%(month).2d%%(day).2d%%(hour).2d%%(minute).2d%%(second).2d_%%(rev)s_%%(slug)s
 
 [post_write_hooks]
 # What autogenerate writes is formatted, where ruff is installed.
