@@ -29,7 +29,7 @@ class Body(OpContainer):
 
 
 def _render(context: AutogenContext, body: Body) -> list[str]:
-    return [
+    lines = [
         text
         for step in body.steps
         for text in (
@@ -37,6 +37,7 @@ def _render(context: AutogenContext, body: Body) -> list[str]:
             *map(_formatted, render_op(context, step.operation)),
         )
     ]
+    return lines if any(not line.startswith("#") for line in lines) else [*lines, "pass"]
 
 
 def _formatted(code: str) -> str:

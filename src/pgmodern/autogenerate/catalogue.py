@@ -19,13 +19,14 @@ class Index:
     """An index, and of what it holds the names as they are written in SQL.
 
     A column's name is None where it is an expression, an operator class's or a collation's where
-    it is the default of what is indexed.
+    it is the default of what is indexed. `depends_on` are the columns with which it would go.
     """
 
     definition: Definition
     column_names: list[str | None]
     opclasses: list[str | None]
     collations: list[str | None]
+    depends_on: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,11 @@ class Check:
     name: str
     definition: str
     is_valid: bool
+
+    @property
+    def condition(self) -> str:
+        """The condition, in SQL."""
+        return self.definition.removeprefix("CHECK (").removesuffix(" NO INHERIT")[:-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,7 @@ class Catalogue:
     sizes: dict[Name, Size] = field(default_factory=dict)
     keys: dict[Name, Key] = field(default_factory=dict)
     extensions: dict[str, str] = field(default_factory=dict)
+    replaced_columns: set[tuple[Name, str]] = field(default_factory=set)
 
 
 _INDEXES = f"""
@@ -107,6 +114,11 @@ _INDEXES = f"""
                  LEFT JOIN pg_catalog.pg_attribute AS part
                    ON part.attrelid = index.indrelid AND part.attnum = held.attnum
                  WHERE number <= index.indnkeyatts ORDER BY number) AS held_collations,
+           ARRAY(SELECT DISTINCT part.attname FROM pg_catalog.pg_depend
+                 JOIN pg_catalog.pg_attribute AS part
+                   ON part.attrelid = refobjid AND part.attnum = refobjsubid
+                 WHERE classid = 'pg_catalog.pg_class'::regclass AND objid = index.indexrelid
+                   AND refclassid = classid AND refobjid = index.indrelid) AS depends_on,
 {DEFINITION}
     JOIN pg_catalog.pg_namespace AS space ON space.oid = class.relnamespace
     WHERE {{where}}
@@ -160,6 +172,14 @@ _KEYS = f"""
       AND attnotnull AND {_THESE}
     ORDER BY class.oid, indisprimary DESC, indexrelid
 """
+# What op.change_column_type_online keeps of a column, under a name of its own.
+_REPLACED = f"""
+    SELECT nullif(space.nspname, current_schema()) AS schema, relname AS table_name, attname
+    FROM pg_catalog.pg_attribute
+    JOIN pg_catalog.pg_class AS class ON class.oid = attrelid
+    JOIN pg_catalog.pg_namespace AS space ON space.oid = relnamespace
+    WHERE attname LIKE '%\\_\\_old\\_________' AND NOT attisdropped AND {_THESE}
+"""
 
 
 def read(connection: Connection, schemas: Collection[str | None]) -> Catalogue:
@@ -186,6 +206,9 @@ def read(connection: Connection, schemas: Collection[str | None]) -> Catalogue:
     found.keys = {
         (row["schema"], row["name"]): Key(row["attname"], row["type"]) for row in rows(_KEYS)
     }
+    found.replaced_columns = {
+        ((row["schema"], row["table_name"]), row["attname"]) for row in rows(_REPLACED)
+    }
     return found
 
 
@@ -197,7 +220,7 @@ def indexes(
     for row in connection.execute(text(_INDEXES.format(where=where)), given).mappings():
         definition = Definition(**{name: row[name] for name in names})
         columns = row["column_names"], row["held_opclasses"], row["held_collations"]
-        yield (row["schema"], row["name"]), Index(definition, *columns)
+        yield (row["schema"], row["name"]), Index(definition, *columns, row["depends_on"])
 
 
 def _named(connection: Connection, schemas: Collection[str | None]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """CHECK constraints that are declared are compared as PostgreSQL deparses them, and are valid."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from itertools import count
 from typing import Any
 
 from alembic.autogenerate import comparators
@@ -11,6 +12,7 @@ from sqlalchemy import CheckConstraint, Table
 
 from pgmodern.autogenerate.catalogue import Catalogue, Check, Name
 from pgmodern.autogenerate.comparison import Comparison, of
+from pgmodern.autogenerate.implementation import without_parameters
 from pgmodern.operations.check_constraint import (
     AddCheckConstraintOnline,
     ReplaceCheckConstraintOnline,
@@ -40,6 +42,17 @@ def _declared(table: Table) -> Iterator[CheckConstraint]:
             yield constraint
 
 
+def reflected(found: Catalogue) -> dict[Name, list[dict[str, Any]]]:
+    """Return every table's constraints in the form in which Alembic keeps what is reflected."""
+    return {
+        name: [
+            {"name": check.name, "sqltext": without_parameters(check.condition)}
+            for check in found.checks.get(name, {}).values()
+        ]
+        for name in found.sizes
+    }
+
+
 def compare(
     context: AutogenContext,
     operations: ModifyTableOps,
@@ -54,21 +67,19 @@ def compare(
     comparison = of(context)
     name = comparison.name(declared)
     there = dict(comparison.catalogue.checks.get(name, {}))
-    for check in sorted(_declared(declared), key=lambda each: str(each.name)):
-        wanted, definition = _operation(check, schema), _definition(check, comparison)
-        found = there.pop(wanted.constraint_name, None)
-        if found is None and check.name is None:
-            found = _namesake(there, definition)
-            if found is not None:
-                del there[found.name]
-                continue
+    for check in sorted(_declared(declared), key=lambda each: (each.name is None, str(each.name))):
+        readings = _readings(check, comparison)
+        found = _found(check, there, readings)
+        if found is not None:
+            del there[found.name]
+        wanted = _operation(check, schema, comparison, there)
         if not context.run_object_filters(
             check, wanted.constraint_name, "check_constraint", False, None
         ):
             continue
         if found is None:
             operations.ops.append(wanted)
-        elif found.definition != definition or not (found.is_valid or wanted.not_valid):
+        elif found.definition not in readings or not (found.is_valid or wanted.not_valid):
             replaced = _existing(found, table_name, schema)
             operations.ops.append(ReplaceCheckConstraintOnline(wanted, replaced))
     if context.opts.get(DROP_UNDECLARED):
@@ -78,41 +89,51 @@ def compare(
     return PriorityDispatchResult.CONTINUE
 
 
-def _namesake(there: dict[str, Check], definition: str | None) -> Check | None:
-    """Return the constraint that one without a name is."""
-    return next((each for each in there.values() if each.definition == definition), None)
+def _found(check: CheckConstraint, there: dict[str, Check], readings: set[str]) -> Check | None:
+    """Return the constraint that is there of one: by its name, without one by what it says."""
+    if (name := _name(check)) is not None:
+        return there.get(name)
+    return next((each for each in there.values() if each.definition in readings), None)
 
 
-def _definition(check: CheckConstraint, comparison: Comparison) -> str:
-    """Return what follows the name; the server's, unless what is declared is the same text."""
-    return comparison.deparsed.checks.get(check) or f"CHECK ({expression(check.sqltext)})"
+def _readings(check: CheckConstraint, comparison: Comparison) -> set[str]:
+    """Return what the catalogue may hold of it: as it is declared, or as the server reads it."""
+    declared = f"CHECK ({expression(check.sqltext)})"
+    return {declared, *comparison.deparsed.checks.get(check, ())}
 
 
-def _operation(check: CheckConstraint, schema: str | None) -> AddCheckConstraintOnline:
-    table = check.table
+def _operation(
+    check: CheckConstraint, schema: str | None, comparison: Comparison, taken: Collection[str]
+) -> AddCheckConstraintOnline:
+    columns = comparison.deparsed.check_columns.get(check, [])
     return AddCheckConstraintOnline(
-        _name(check),
-        table.name,
+        _name(check) or _chosen(check.table.name, columns, taken),
+        check.table.name,
         expression(check.sqltext),
         schema,
         not_valid=bool(check.dialect_options["postgresql"]["not_valid"]),
     )
 
 
-def _name(check: CheckConstraint) -> str:
-    """Return a constraint's name, the one that PostgreSQL gives where none is declared."""
-    if check.name is not None:
-        quoted = DIALECT.identifier_preparer.format_constraint(check)
-        if quoted is not None:
-            return quoted[1:-1].replace('""', '"') if quoted.startswith('"') else quoted
-    columns = {column.name for column in check.columns}
-    return fitting("_".join([check.table.name, *(columns if len(columns) == 1 else ()), "check"]))
+def _name(check: CheckConstraint) -> str | None:
+    if check.name is None:
+        return None
+    quoted: str | None = DIALECT.identifier_preparer.format_constraint(check)
+    if quoted is None or not quoted.startswith('"'):
+        return quoted
+    return quoted[1:-1].replace('""', '"')
+
+
+def _chosen(table: str, columns: Sequence[str], taken: Collection[str]) -> str:
+    """Return the name that PostgreSQL chooses for a constraint without one."""
+    name = "_".join([table, *(columns if len(columns) == 1 else ()), "check"])
+    numbered = (f"{name}{number or ''}" for number in count())
+    return fitting(next(each for each in numbered if each not in taken))
 
 
 def _existing(found: Check, table_name: str, schema: str | None) -> AddCheckConstraintOnline:
-    condition = found.definition.removeprefix("CHECK ").removesuffix(" NO INHERIT")
     return AddCheckConstraintOnline(
-        found.name, table_name, condition[1:-1], schema, not_valid=not found.is_valid
+        found.name, table_name, found.condition, schema, not_valid=not found.is_valid
     )
 
 

@@ -35,7 +35,7 @@ class Comparison:
             return ["missing"]
         if indexes.is_plainly(declared, there):
             return []
-        return indexes.differences(there.definition, self.deparsed.indexes.get(declared))
+        return indexes.differences(there.definition, self.deparsed.indexes.get(declared, []))
 
 
 def name_of(table: Table, default_schema: str | None) -> Name:

@@ -88,7 +88,7 @@ def _operations(
     ):
         return anew
     wanted = expression(declared.computed.sqltext)
-    if there.expression in {wanted, comparison.deparsed.computed.get(declared)}:
+    if there.expression in {wanted, *comparison.deparsed.computed.get(declared, ())}:
         return []
     if version < _EXPRESSIONS_CHANGE:
         return anew

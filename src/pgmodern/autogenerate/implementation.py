@@ -52,8 +52,8 @@ class Implementation(PostgresqlImpl):
     def render_ddl_sql_expr(
         self,
         expr: ClauseElement,
-        is_server_default: bool = False,  # noqa: ARG002, FBT001, FBT002  (as Alembic has it)
-        is_index: bool = False,  # noqa: FBT001, FBT002
+        is_server_default: bool = False,  # noqa: ARG002  (as Alembic has it)
+        is_index: bool = False,
         **kw: Any,  # noqa: ARG002
     ) -> str:
         """Write an expression so that what reads it takes no colon and no percent sign amiss."""

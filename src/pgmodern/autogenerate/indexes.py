@@ -1,7 +1,7 @@
 """Indexes are compared as PostgreSQL deparses them, not as text."""
 
-from collections.abc import Iterator
-from dataclasses import fields
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, fields
 
 from sqlalchemy import Column, Index, Table
 from sqlalchemy.sql.elements import UnaryExpression
@@ -67,12 +67,15 @@ def _is_opclass(declared: str | None, chosen: str | None, held: str) -> bool:
     return chosen is None if declared is None else held == declared
 
 
-def differences(there: Definition, wanted: Definition | None) -> list[str]:
-    """Say in which respects an index differs from what is declared; None cannot be built yet."""
-    if wanted is None:
+def differences(there: Definition, wanted: Sequence[Definition]) -> list[str]:
+    """Say in which respects an index differs from what is declared, however that may be read."""
+    if not wanted:
         return ["the table as it is cannot have it"]
+    if there in wanted:
+        return []
+    pairs = zip(fields(there), astuple(there), astuple(wanted[0]), strict=True)
     return [
-        f"{field.name}: {getattr(there, field.name)!r} instead of {getattr(wanted, field.name)!r}"
-        for field in fields(there)
-        if getattr(there, field.name) != getattr(wanted, field.name)
+        f"{field.name}: {is_!r} instead of {declared!r}"
+        for field, is_, declared in pairs
+        if is_ != declared
     ]

@@ -18,6 +18,7 @@ from alembic.operations.ops import (
     DropColumnOp,
     DropConstraintOp,
     DropIndexOp,
+    ModifyTableOps,
 )
 from sqlalchemy import Column, Connection, Index, MetaData, Table
 from sqlalchemy.schema import CreateColumn
@@ -29,13 +30,14 @@ from pgmodern.autogenerate.catalogue import Catalogue, Name
 from pgmodern.autogenerate.plain_index import CreateIndex
 from pgmodern.indexes.catalogue import quoted
 from pgmodern.operations.by_hand import ByHand
-from pgmodern.operations.change_column_type import ChangeColumnTypeOnline
+from pgmodern.operations.change_column_type import ChangeColumnTypeOnline, DropReplacedColumn
 from pgmodern.operations.constraint import DropConstraintOnline
 from pgmodern.operations.foreign_key import AddForeignKeyOnline, ForeignKey
 from pgmodern.operations.index import CreateIndexOnline, DropIndexOnline, ReplaceIndexOnline
 from pgmodern.operations.literal import DIALECT
 from pgmodern.operations.names import fitting
 from pgmodern.operations.not_null import DropNotNullOnline, SetNotNullOnline
+from pgmodern.operations.replaced_column import ReplacedColumn
 from pgmodern.operations.unique_constraint import AddUniqueConstraintOnline
 
 
@@ -101,7 +103,10 @@ class Rewriter:
             case AddColumnOp():
                 yield from self._add_column(operation, name)
             case DropColumnOp():
+                yield from self._drop_replaced(name, operation.column_name)
                 yield from _drop_column(operation)
+            case ModifyTableOps():
+                yield self._anew(operation, name)
             case AlterColumnOp():
                 yield from self._alter_column(operation, name)
             case _:
@@ -118,9 +123,32 @@ class Rewriter:
         said = remarks.of_rewrite(name, self.found) if altered and altered.rewrites else ()
         yield Step(operation, tuple(said))
 
+    def _drop_replaced(self, name: Name, column: str) -> Iterator[MigrateOperation]:
+        """Drop what a change of type left of a column, and the trigger that would fail without."""
+        schema, table = name
+        if (name, ReplacedColumn(table, column, schema).old) in self.found.replaced_columns:
+            yield DropReplacedColumn(table, column, schema)
+
+    def _anew(self, operation: ModifyTableOps, name: Name) -> ModifyTableOps:
+        """Return the operations that make a column anew, and the indexes that go with it."""
+        schema, table = name
+        columns = {each.column_name for each in operation.ops if isinstance(each, DropColumnOp)}
+        gone = {
+            key: index
+            for key, index in self.found.indexes.items()
+            if key[0] == schema
+            and index.definition.table_name == table
+            and columns.intersection(index.depends_on)
+            and key in self.declared
+        }
+        drops = [plain_index.DropIndex(plain_index.from_catalogue(*each)) for each in gone.items()]
+        creates = [plain_index.from_declared(self.declared[key]) for key in gone]
+        return ModifyTableOps(table, [*drops, *operation.ops, *creates], schema=schema)
+
     def _alter_column(self, operation: AlterColumnOp, name: Name) -> Iterator[MigrateOperation]:
         schema, table, column = operation.schema, operation.table_name, operation.column_name
         if operation.modify_type is not None:
+            yield from self._drop_replaced(name, column)
             yield self._change_type(operation, name)
         if operation.modify_nullable is not None:
             kind = DropNotNullOnline if operation.modify_nullable else SetNotNullOnline

@@ -8,6 +8,7 @@ from typing import Any
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations.ops import CreateIndexOp, DropIndexOp
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, Index, literal_column
 from sqlalchemy.sql.elements import ColumnClause
 
@@ -22,6 +23,15 @@ class CreateIndex(CreateIndexOp):
     def reverse(self) -> DropIndex:
         """Return the operation that undoes this one."""
         return DropIndex(self)
+
+    def to_index(self, migration_context: MigrationContext | None = None) -> Index:
+        """Return the index, on a table that has the columns which it includes."""
+        index = super().to_index(migration_context)
+        assert index.table is not None
+        for name in self.kw.get("postgresql_include", ()):
+            if name not in index.table.c:
+                index.table.append_column(Column(name))
+        return index
 
 
 class DropIndex(DropIndexOp):

@@ -6,7 +6,7 @@ from alembic.operations import MigrateOperation
 from alembic.operations.ops import DropColumnOp, DropTableOp, ModifyTableOps
 
 from pgmodern.autogenerate.catalogue import Catalogue, Name, Size
-from pgmodern.operations.change_column_type import ChangeColumnTypeOnline
+from pgmodern.operations.change_column_type import ChangeColumnTypeOnline, DropReplacedColumn
 from pgmodern.operations.column_expression import SetColumnExpression
 from pgmodern.operations.index import CreateIndexOnline, ReplaceIndexOnline
 from pgmodern.operations.not_null import SetNotNullOnline
@@ -37,6 +37,11 @@ def remarks(operation: MigrateOperation, name: Name, found: Catalogue) -> Iterat
             yield (
                 "DATA LOSS: what the column holds goes, and it is generated anew. LONG REWRITE: "
                 f"under ACCESS EXCLUSIVE, {_held(size)}."
+            )
+        case DropReplacedColumn():
+            yield (
+                "DATA LOSS: drops what an earlier change of type kept of the column; the way back "
+                "ends here."
             )
         case SetColumnExpression():
             yield (

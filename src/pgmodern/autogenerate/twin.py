@@ -6,21 +6,22 @@ server says may not be what it says when that is given to it again, as a way bac
 inwards. So each is asked for twice, and both answers count.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from psycopg.errors import Error
 from sqlalchemy import CheckConstraint, Column, Connection, Index, Table, text
 
-from pgmodern.autogenerate import catalogue
+from pgmodern.autogenerate import catalogue, plain_index
 from pgmodern.indexes.catalogue import Definition, copied, quoted, require_temporary
 from pgmodern.locks import driver
 from pgmodern.operations.literal import DIALECT, expression, index_statement, string
 
 _TABLES = 100  # a transaction can hold only so many locks
 _PROBE = "pgmodern_probe_"
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -45,6 +46,7 @@ class Deparsed:
 
     indexes: dict[Index, list[Definition]] = field(default_factory=dict)
     checks: dict[CheckConstraint, list[str]] = field(default_factory=dict)
+    check_columns: dict[CheckConstraint, list[str]] = field(default_factory=dict)
     computed: dict[Column[Any], list[str]] = field(default_factory=dict)
     partition_keys: dict[Table, str] = field(default_factory=dict)
 
@@ -80,6 +82,10 @@ def _namesakes_apart(tables: Sequence[Declared]) -> Iterator[Sequence[Declared]]
         yield list(few.values())
 
 
+def _twin(table: Table) -> str:
+    return quoted(table.name, "pg_temp")
+
+
 class _Trial:
     """A few copies, and what was made of them under names that are numbers."""
 
@@ -87,17 +93,19 @@ class _Trial:
         self._connection = connection
         self._found = found
         self._probes: dict[str, Any] = {}
-        self._table_names: dict[str, str] = {}
+        self._read: set[str] = set()
 
     def make(self, tables: Sequence[Declared]) -> None:
         """Make what the tables declare, read it back, and make that again."""
         for each in tables:
             self._make_table(each)
-        again = list(self._read())
+        again = list(self._read_back())
         for statement in again:
             self._try(statement)
         if again:
-            list(self._read())
+            list(self._read_back())
+        for name, columns in self._rows(_CHECK_COLUMNS):
+            self._found.check_columns[self._probes[name]] = columns
         for name, key in self._rows(_PARTITIONED):
             self._found.partition_keys[self._probes[name]] = key
 
@@ -140,29 +148,35 @@ class _Trial:
         with _savepoint(self._connection):
             self._execute(sql)
 
-    def _read(self) -> Iterator[str]:
+    def _read_back(self) -> Iterator[str]:
         """Note what has been made since, and yield the statements that make it again."""
-        for name, index in list(self._indexes()):
-            declared: Index = self._noted(name, self._found.indexes, index.definition)
-            assert declared.table is not None
-            table = replace(index.definition, table_name=declared.table.name)
-            self._found.indexes[declared][-1] = table
-            again = plain_index.from_catalogue((None, declared.table.name), index).to_index()
+        for declared, index in self._unread(self._indexes()):
+            table = declared.table
+            definition = replace(index.definition, table_name=table.name)
+            self._found.indexes.setdefault(declared, []).append(definition)
+            again = plain_index.from_catalogue((None, table.name), index).to_index()
             yield index_statement(copied(again, "pg_temp", self._probe(declared)))
-        for name, definition in list(self._rows(_CHECKS)):
-            yield self._check(self._noted(name, self._found.checks, definition), definition)
-        for name, sql in list(self._rows(_COMPUTED)):
-            yield self._column(self._noted(name, self._found.computed, sql), sql)
+        for declared, check in self._unread(self._rows(_CHECKS)):
+            self._found.checks.setdefault(declared, []).append(check)
+            yield self._check(declared, check)
+        for declared, sql in self._unread(self._rows(_COMPUTED)):
+            self._found.computed.setdefault(declared, []).append(sql)
+            yield self._column(declared, sql)
+
+    def _unread(self, rows: Iterable[tuple[str, T]]) -> list[tuple[Any, T]]:
+        """Return what is declared, each with what is new of it in the catalogue."""
+        new = [(name, value) for name, value in rows if name not in self._read]
+        self._read |= {name for name, _ in new}
+        return [(self._probes[name], value) for name, value in new]
 
     def _indexes(self) -> Iterator[tuple[str, catalogue.Index]]:
         where = "relation.relnamespace = pg_my_temp_schema()"
         for (_, name), index in catalogue.indexes(self._connection, where, {}):
-            if name in self._unread:
-                yield name, index
+            yield name, index
 
-    def _rows(self, query: str) -> Iterator[tuple[str, str]]:
+    def _rows(self, query: str) -> Iterator[tuple[str, Any]]:
         for name, value in self._connection.execute(text(query)):
-            yield str(name), str(value)
+            yield str(name), value
 
 
 @contextmanager
@@ -179,6 +193,13 @@ def _savepoint(connection: Connection) -> Iterator[None]:
 
 _CHECKS = """
     SELECT conname, pg_get_constraintdef(c.oid) FROM pg_catalog.pg_constraint AS c
+    JOIN pg_catalog.pg_class AS class ON class.oid = conrelid
+    WHERE contype = 'c' AND relnamespace = pg_my_temp_schema()
+"""
+_CHECK_COLUMNS = """
+    SELECT conname, ARRAY(SELECT attname FROM pg_catalog.pg_attribute
+                          WHERE attrelid = conrelid AND attnum = ANY (conkey))
+    FROM pg_catalog.pg_constraint AS c
     JOIN pg_catalog.pg_class AS class ON class.oid = conrelid
     WHERE contype = 'c' AND relnamespace = pg_my_temp_schema()
 """

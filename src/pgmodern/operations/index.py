@@ -71,6 +71,11 @@ class CreateIndexOnline(Operation):
         """Create an index CONCURRENTLY; takes what `op.create_index` takes."""
         operations.invoke(cls(_concurrent(index_name, table_name, columns, schema, unique, kw)))
 
+    @property
+    def index_name(self) -> str:
+        """The name of the index."""
+        return str(self.index.index_name)
+
     def reverse(self) -> DropIndexOnline:
         """Return the operation that undoes this one."""
         assert self.index.index_name is not None
@@ -103,6 +108,11 @@ class ReplaceIndexOnline(Operation):
     ) -> None:
         """Replace an index by one of the same name; takes what `op.create_index` takes."""
         operations.invoke(cls(_concurrent(index_name, table_name, columns, schema, unique, kw)))
+
+    @property
+    def index_name(self) -> str:
+        """The name of the index."""
+        return str(self.index.index_name)
 
     def reverse(self) -> ReplaceIndexOnline:
         """Return the operation that undoes this one; ValueError when it is not known what was."""
