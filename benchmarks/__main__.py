@@ -13,6 +13,7 @@ from rich.console import Console
 from sqlalchemy import Engine
 
 from benchmarks import (
+    autogenerate,
     backfill,
     bandit,
     chat,
@@ -69,10 +70,12 @@ QUESTIONS: dict[str, Callable[[Engine, Dataset], Report]] = {
     "pooled": pooled.ask,
     "profiles": profiles.ask,
     "upgrade": upgrade.ask,
+    "autogenerate": autogenerate.ask,
     "overhead": overhead.ask,
     "round_trips": round_trips.ask,
 }
 WITHOUT_DATA = {
+    "autogenerate",
     "events",
     "paths",
     "bandit",

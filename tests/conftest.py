@@ -29,11 +29,17 @@ NAMES_A_DATABASE = ("DATABASE_URL", "POSTGRES_", "PGMODERN_", "PGHOST", "PGPASSW
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option for those who have the time."""
+    """Add the options for those who have the time."""
     parser.addoption(
         "--every-statement",
         action="store_true",
         help="kill whole upgrades and downgrades before every statement, not only before some",
+    )
+    parser.addoption(
+        "--models",
+        type=int,
+        default=50,
+        help="how many random models autogenerate is tried on",
     )
 
 

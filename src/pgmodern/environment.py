@@ -336,9 +336,12 @@ def _check_before_upgrade(
     if getattr(steps, "__name__", None) != "upgrade":
         return
     try:
-        if list(steps(migration.get_current_heads(), migration)):
+        pending = plan(steps, migration.get_current_heads(), migration)
+        if pending:
             require_server(driver(connection).info.server_version // 10_000)
-            preflight(connection, required_extensions(target_metadata))
+            called = {call.directive for planned in pending for call in planned.calls}
+            needed = required_extensions(target_metadata)
+            preflight(connection, needed, updating="update_extension" in called)
     finally:
         connection.rollback()
 

@@ -86,18 +86,23 @@ _HOW = {
 }
 
 
-def preflight(connection: Connection, extensions: Iterable[Extension]) -> None:
+def preflight(
+    connection: Connection, extensions: Iterable[Extension], *, updating: bool = False
+) -> None:
     """Prove that each extension is, or can be, created here, and leave nothing behind.
 
+    One that is too old will do if it is `updating` and the server offers what is new enough.
     Creating it for trial and rolling back is the only test that is true everywhere: managed
     services let roles create extensions that the catalogue reserves for superusers.
     Raises ExtensionError for the first that cannot be had.
     """
     have, offered = installed(connection), available(connection)
     for extension in sorted(set(extensions)):
-        if error := refusal(extension, have.get(extension.name), offered.get(extension.name)):
+        name = extension.name
+        there = None if updating else have.get(name)
+        if error := refusal(extension, there, offered.get(name, have.get(name))):
             raise error
-        if extension.name not in have:
+        if name not in have:
             _try_to_create(connection, extension.name)
 
 

@@ -24,13 +24,14 @@ from sqlalchemy import Column, Connection, Index, MetaData, Table
 from sqlalchemy.schema import CreateColumn
 from sqlalchemy.types import TypeEngine
 
-from pgmodern.autogenerate import plain_index, remarks, twin
+from pgmodern.autogenerate import catalogue, plain_index, remarks, twin
 from pgmodern.autogenerate.body import Step
 from pgmodern.autogenerate.catalogue import Catalogue, Name
 from pgmodern.autogenerate.plain_index import CreateIndex
 from pgmodern.indexes.catalogue import quoted
 from pgmodern.operations.by_hand import ByHand
 from pgmodern.operations.change_column_type import ChangeColumnTypeOnline, DropReplacedColumn
+from pgmodern.operations.column_expression import DropColumnExpression
 from pgmodern.operations.constraint import DropConstraintOnline
 from pgmodern.operations.foreign_key import AddForeignKeyOnline, ForeignKey
 from pgmodern.operations.index import CreateIndexOnline, DropIndexOnline, ReplaceIndexOnline
@@ -100,15 +101,24 @@ class Rewriter:
                     yield DropIndexOnline(str(operation.index_name), operation.schema, existing)
             case CreateUniqueConstraintOp() | CreateForeignKeyOp() | DropConstraintOp():
                 yield _constraint(operation)
+            case _:
+                yield from self._of_column(operation, name)
+
+    def _of_column(
+        self, operation: MigrateOperation, name: Name
+    ) -> Iterator[MigrateOperation | Step]:
+        match operation:
             case AddColumnOp():
                 yield from self._add_column(operation, name)
             case DropColumnOp():
                 yield from self._drop_replaced(name, operation.column_name)
                 yield from _drop_column(operation)
-            case ModifyTableOps():
-                yield self._anew(operation, name)
             case AlterColumnOp():
                 yield from self._alter_column(operation, name)
+            case ModifyTableOps():
+                yield self._anew(operation, name)
+            case DropColumnExpression():
+                yield self._no_expression(operation, name)
             case _:
                 yield operation
 
@@ -132,18 +142,24 @@ class Rewriter:
     def _anew(self, operation: ModifyTableOps, name: Name) -> ModifyTableOps:
         """Return the operations that make a column anew, and the indexes that go with it."""
         schema, table = name
-        columns = {each.column_name for each in operation.ops if isinstance(each, DropColumnOp)}
-        gone = {
-            key: index
-            for key, index in self.found.indexes.items()
-            if key[0] == schema
-            and index.definition.table_name == table
-            and columns.intersection(index.depends_on)
-            and key in self.declared
-        }
+        dropped = [each.column_name for each in operation.ops if isinstance(each, DropColumnOp)]
+        gone = dict(self._depending(name, dropped))
         drops = [plain_index.DropIndex(plain_index.from_catalogue(*each)) for each in gone.items()]
         creates = [plain_index.from_declared(self.declared[key]) for key in gone]
         return ModifyTableOps(table, [*drops, *operation.ops, *creates], schema=schema)
+
+    def _no_expression(self, operation: DropColumnExpression, name: Name) -> DropColumnExpression:
+        """Return the operation, told which indexes its way back has to build again."""
+        depending = self._depending(name, [operation.column_name])
+        operation.indexes = [plain_index.from_catalogue(*each) for each in depending]
+        return operation
+
+    def _depending(self, name: Name, columns: list[str]) -> Iterator[tuple[Name, catalogue.Index]]:
+        """Yield the indexes that go with columns and that are to stay."""
+        for key, index in self.found.indexes.items():
+            is_of_table = key[0] == name[0] and index.definition.table_name == name[1]
+            if is_of_table and key in self.declared and set(columns) & set(index.depends_on):
+                yield key, index
 
     def _alter_column(self, operation: AlterColumnOp, name: Name) -> Iterator[MigrateOperation]:
         schema, table, column = operation.schema, operation.table_name, operation.column_name

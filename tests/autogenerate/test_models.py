@@ -1,0 +1,50 @@
+"""Random models: created and changed into one another, and nothing is left to do."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from sqlalchemy import MetaData
+
+from tests.autogenerate.conftest import Project
+from tests.autogenerate.models import models
+
+
+def test_random_models(project: Project, request: pytest.FixtureRequest) -> None:
+    project.drop_undeclared = True
+    versions = project.path / "migrations" / "versions"
+
+    @settings(
+        max_examples=request.config.getoption("--models"),
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=True,
+    )
+    @given(models(), models())
+    def change(before: MetaData, after: MetaData) -> None:
+        begin_anew(project, versions)
+        for metadata in (before, after):
+            written = project.revise(metadata)
+            project.upgrade(metadata)
+            assert project.differences(metadata) == []
+            project.script().get_revisions("heads")
+        project.downgrade(after, len(written))
+        assert project.differences(before, without=written) == []
+
+    change()
+
+
+def begin_anew(project: Project, versions: Path) -> None:
+    """Empty the database and the project; extensions stay."""
+    project.execute(
+        "DROP TABLE IF EXISTS songs, artists, alembic_version, pgmodern_created CASCADE; "
+        "DROP TEXT SEARCH CONFIGURATION IF EXISTS simple_unaccent, english_unaccent"
+    )
+    project.execute(
+        "DO $$ DECLARE f regprocedure; BEGIN FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = "
+        "'public'::regnamespace AND prorettype = 'trigger'::regtype AND proname ~ '_[0-9a-f]{8}$' "
+        "LOOP EXECUTE 'DROP FUNCTION ' || f; END LOOP; END $$"
+    )
+    shutil.rmtree(versions)
+    versions.mkdir()
