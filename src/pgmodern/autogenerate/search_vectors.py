@@ -133,6 +133,27 @@ def _drop_with_column(
     operations.ops.append(DropSearchVectorOnline(name[1], column, name[0], held))
 
 
+def kept_from(found: Catalogue, name: Name, source: str) -> Iterator[AddSearchVectorOnline | ByHand]:
+    """Yield the search vectors of a table whose trigger reads a column.
+
+    Its type cannot change while the trigger is there.
+    """
+    for trigger in found.triggers.get(name, {}).values():
+        read = read_source(trigger.source)
+        if read is None or source not in read[0]:
+            continue
+        (column,) = target_of(trigger.source)
+        held = _read(name, column, trigger.source, found.keys.get(name))
+        if held is not None:
+            held.kept_column = True
+        yield held or ByHand(
+            f"{name[1]}.{source}",
+            f"the trigger {trigger.name} reads it, and keeps its type from being changed: it was "
+            "changed by hand.",
+            name[0],
+        )
+
+
 def _vector(
     kind: type[AddSearchVectorOnline], name: Name, column: str, index: FullTextIndex, key: Key
 ) -> AddSearchVectorOnline:

@@ -18,8 +18,14 @@ DEFINITION = """
            index.indisunique AS is_unique,
            index.indnullsnotdistinct AS nulls_not_distinct,
            index.indnkeyatts AS key_columns,
-           ARRAY(SELECT pg_get_indexdef(index.indexrelid, number, true)
-                 FROM generate_series(1, index.indnatts) AS number) AS columns,
+           CASE WHEN index.indexprs IS NULL THEN
+               ARRAY(SELECT quote_ident(attname) FROM pg_catalog.pg_attribute
+                     JOIN unnest(index.indkey) WITH ORDINALITY AS held (attnum, number)
+                       USING (attnum)
+                     WHERE attrelid = index.indrelid ORDER BY number)
+           ELSE
+               ARRAY(SELECT pg_get_indexdef(index.indexrelid, number, true)
+                     FROM generate_series(1, index.indnatts) AS number) END AS columns,
            ARRAY(SELECT opclass.opcname::text
                  FROM unnest(index.indclass) WITH ORDINALITY AS used (opclass, number)
                  JOIN pg_catalog.pg_opclass AS opclass ON opclass.oid = used.opclass

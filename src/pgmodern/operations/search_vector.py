@@ -168,7 +168,7 @@ class AddSearchVector(TsvectorColumn):
     """Add the column and the trigger of a search vector to a table without rows; transactional.
 
     For a table that is created in the same revision: there is nothing to fill, and its index is
-    `op.create_index`'s. SHARE ROW EXCLUSIVE.
+    `op.create_index`'s. A column that is there is taken for filled. SHARE ROW EXCLUSIVE.
     """
 
     @classmethod
@@ -183,7 +183,7 @@ class AddSearchVector(TsvectorColumn):
         key: str = "id",
         schema: str | None = None,
     ) -> None:
-        """Add a search vector; the server refuses when the table holds rows."""
+        """Add a search vector; the server refuses to add the column to a table with rows."""
         operations.invoke(cls(table_name, column_name, sources, configuration, key, "", schema))
 
     def reverse(self) -> DropSearchVector:
@@ -249,7 +249,9 @@ def _refuse_rows(operation: AddSearchVector) -> str:
     table = quoted(operation.table_name, operation.schema)
     return f"""DO $empty$
 BEGIN
-    IF EXISTS (SELECT FROM {table}) THEN
+    IF EXISTS (SELECT FROM {table}) AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_attribute WHERE attrelid = {string(table)}::regclass
+        AND attname = {string(operation.column_name)}::name AND NOT attisdropped) THEN
         RAISE EXCEPTION 'table % holds rows: use op.add_search_vector_online', {string(table)};
     END IF;
 END
