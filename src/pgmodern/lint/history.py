@@ -1,0 +1,142 @@
+"""The revisions of a project, in their order: those of a range, and those that a database lacks."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from alembic.script import Script, ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, text
+
+from pgmodern.errors import MigrationError, PgmodernError, SettingsError
+
+_RANGE = "Write it as Alembic does: START:END, base:head, or one revision."
+
+# A partitioned table has the rows of its partitions, an index those of its table. Where one of
+# them was never vacuumed or analyzed, its count is -1.
+_ROWS = text("""
+    SELECT schema.nspname, relation.relname,
+           (SELECT CASE WHEN min(leaf.reltuples) >= 0 THEN sum(leaf.reltuples) END
+            FROM pg_catalog.pg_partition_tree(target.oid) AS part
+            JOIN pg_catalog.pg_class AS leaf ON leaf.oid = part.relid
+            WHERE part.isleaf) AS of_partitions,
+           CASE WHEN target.reltuples >= 0 THEN target.reltuples END AS rows,
+           target.relkind = 'p' AS is_partitioned
+    FROM pg_catalog.pg_class AS relation
+    JOIN pg_catalog.pg_namespace AS schema ON schema.oid = relation.relnamespace
+    LEFT JOIN pg_catalog.pg_index AS index ON index.indexrelid = relation.oid
+    JOIN pg_catalog.pg_class AS target ON target.oid = coalesce(index.indrelid, relation.oid)
+    WHERE relation.relkind IN ('r', 'p', 'm', 'i', 'I')
+      AND schema.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+""")
+
+Rows = Mapping[str, float | None]
+
+
+class History:
+    """The script directory of an Alembic configuration.
+
+    Raises SettingsError when there is none, MigrationError when a revision cannot be read.
+    """
+
+    def __init__(self, ini: Path) -> None:
+        if not ini.is_file():
+            raise SettingsError(f"There is no Alembic configuration {ini}.", "Name it: --config.")
+        self.config = Config(ini)
+        self.root = ini.resolve().parent
+        with _understood():
+            self.directory = ScriptDirectory.from_config(self.config)
+            self.heads = self.directory.get_heads()
+        self.folders = (self.directory.dir, *self.directory.version_locations)
+
+    def asked(self, asked: str) -> list[Script]:
+        """Return the revisions of a range, the oldest first: what a database at START lacks of END.
+
+        Raises MigrationError when there is no such revision, or START is not before END.
+        """
+        with _understood(_RANGE):
+            start, colon, end = asked.partition(":")
+            if not colon:
+                return [script for script in self.directory.get_revisions(asked) if script]
+            before, wanted = self._up_to(start or "base"), self._up_to(end or "heads")
+        if not before.keys() <= wanted.keys():
+            raise MigrationError(f"{asked}: the one does not come before the other.", _RANGE)
+        return _without(wanted, before)
+
+    def pending(self) -> tuple[list[Script], Rows]:
+        """Return the revisions that env.py's database lacks, and the rows of its tables."""
+        heads: tuple[str, ...] = ()
+        rows: Rows = {}
+
+        def look(found: tuple[str, ...], migration: MigrationContext) -> list[Any]:
+            nonlocal heads, rows
+            heads = found
+            if migration.connection is not None:
+                rows = _rows(migration.connection)
+            return []
+
+        with _understood("Give a range, such as base:head: it needs no database."):
+            self.run_env(look, dont_mutate=True)
+            before = {key: each for head in heads for key, each in self._up_to(head).items()}
+            return _without(self._up_to("heads"), before), rows
+
+    def rivals(self, revision: str) -> tuple[str, ...]:
+        """Return the other heads of a head's branch: those that have the same branch labels."""
+        if revision not in self.heads:
+            return ()
+        labels = {head: self._script(head).branch_labels for head in self.heads}
+        return tuple(
+            head for head in self.heads if head != revision and labels[head] == labels[revision]
+        )
+
+    def run_env(self, steps: Callable[..., list[Any]], **options: Any) -> None:
+        """Run env.py with these steps; what it prints does not go into the output of ours."""
+        with (
+            redirect_stdout(sys.stderr),
+            EnvironmentContext(self.config, self.directory, fn=steps, **options),
+        ):
+            self.directory.run_env()
+
+    def _up_to(self, revision: str) -> dict[str, Script]:
+        """Return the revisions that a database has which was upgraded to this one."""
+        if revision == "base":
+            return {}
+        return {each.revision: each for each in self.directory.iterate_revisions(revision, "base")}
+
+    def _script(self, revision: str) -> Script:
+        script = self.directory.get_revision(revision)
+        assert script is not None  # heads are revisions
+        return script
+
+
+def _without(wanted: Mapping[str, Script], before: Mapping[str, Script]) -> list[Script]:
+    return [each for key, each in reversed(wanted.items()) if key not in before]
+
+
+def _rows(connection: Connection) -> Rows:
+    rows: dict[str, float | None] = {}
+    for schema, name, of_partitions, count, is_partitioned in connection.execute(_ROWS):
+        rows[name if schema == "public" else f"{schema}.{name}"] = (
+            of_partitions if is_partitioned else count
+        )
+    return rows
+
+
+@contextmanager
+def _understood(cure: str = "Mend it, then run: alembic history") -> Iterator[None]:
+    """Turn what Alembic, or a file that it executes, raises into an error of ours."""
+    try:
+        yield
+    except PgmodernError:
+        raise
+    except CommandError as error:
+        raise MigrationError(f"Alembic: {error}", cure) from error
+    except Exception as error:  # a user's file may raise anything
+        raise MigrationError(
+            f"Alembic could not run the project's files: {type(error).__name__}: {error}", cure
+        ) from error

@@ -1,0 +1,153 @@
+"""An index on a table that is in use is built and dropped online.
+
+`CREATE INDEX` lets nobody write to the table until it is built, a unique constraint or a primary
+key lets nobody read it either, and `DROP INDEX` waits in front of all who come after it until the
+queries before it have ended. `op.create_index_online` and `op.drop_index_online` build and drop
+`CONCURRENTLY`, and mend what a killed run left behind.
+
+Read from the SQL that the revision writes, so an index of `op.execute`, of `index=True`, or of a
+loop counts too. Not found: an index on a table that the same revision creates. Where the database
+is asked (no range is given) only the tables of `--large` rows or more are found, and those without
+statistics; one that is not there yet is empty. Without a database each counts as large.
+"""
+
+import re
+from collections.abc import Collection, Iterator
+
+from pgmodern.lint.revision import Project, Revision, Statement
+from pgmodern.lint.rule import Found, rule
+from pgmodern.lint.sql import NAME, bare, folded
+
+BAD = '''
+"""Songs are found by their title."""
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.create_index("ix_songs_title", "songs", ["title"])  # found
+
+
+def downgrade() -> None:
+    op.drop_index("ix_songs_title")
+'''
+
+GOOD = '''
+"""Songs are found by their title."""
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.create_index_online("ix_songs_title", "songs", ["title"])
+
+
+def downgrade() -> None:
+    op.drop_index_online("ix_songs_title")
+'''
+
+_CREATES = re.compile(
+    r"\bCREATE\s+(?:(?:GLOBAL|LOCAL)\s+)?(?:(?:TEMP|TEMPORARY|UNLOGGED)\s+)?"
+    rf"(?:TABLE|MATERIALIZED\s+VIEW)\s+(?:IF\s+NOT\s+EXISTS\s+)?(?P<name>{NAME})",
+    re.IGNORECASE,
+)
+_BUILDS = re.compile(
+    r"\bCREATE\s+(?:UNIQUE\s+)?INDEX\s+(?!CONCURRENTLY\b)(?:IF\s+NOT\s+EXISTS\s+)?"
+    rf"(?:(?!ON\b)(?P<index>{NAME})\s+)?ON\s+(?:ONLY\s+)?(?P<name>{NAME})",
+    re.IGNORECASE,
+)
+_DROPS = re.compile(
+    rf"\bDROP\s+INDEX\s+(?!CONCURRENTLY\b)(?:IF\s+EXISTS\s+)?(?P<names>{NAME}(?:\s*,\s*{NAME})*)",
+    re.IGNORECASE,
+)
+_CONSTRAINS = re.compile(
+    rf"\bALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?(?P<name>{NAME})\s+(?P<clauses>[^;]*)",
+    re.IGNORECASE,
+)
+_KEY = re.compile(
+    r'\bADD\b[^;]*?(?<!")\b(?P<kind>UNIQUE|PRIMARY\s+KEY|EXCLUDE)\b(?!\s+USING\s+INDEX\b)',
+    re.IGNORECASE,
+)
+
+
+def _check(revision: Revision, project: Project) -> Iterator[Found]:
+    new = set(_created(revision))
+    for statement in revision.statements:
+        sql = bare(statement.sql)
+        for found in _BUILDS.finditer(sql):
+            if _is_large(table := folded(found["name"]), new, project):
+                yield _built(statement, table, project)
+            else:
+                new.add(folded(found["index"] or ""))
+        for found in _CONSTRAINS.finditer(sql):
+            key, table = _KEY.search(found["clauses"]), folded(found["name"])
+            if key and _is_large(table, new, project):
+                yield _constrained(statement, " ".join(key["kind"].upper().split()), table, project)
+        for found in _DROPS.finditer(sql):
+            for index in re.findall(NAME, found["names"]):
+                if _is_large(folded(index), new, project):
+                    yield _dropped(statement, folded(index), project)
+
+
+def _created(revision: Revision) -> Iterator[str]:
+    """Yield the tables that a revision creates, also inside a block, as op.adopt_table does."""
+    for statement in revision.statements:
+        for found in _CREATES.finditer(statement.sql):
+            yield folded(found["name"])
+
+
+def _is_large(name: str, new: Collection[str], project: Project) -> bool:
+    if name in new:
+        return False
+    if project.rows is None:
+        return True
+    rows = project.rows.get(name, 0)
+    return rows is None or rows >= project.large
+
+
+def _built(statement: Statement, table: str, project: Project) -> Found:
+    return _found(
+        statement,
+        f"CREATE INDEX: nobody writes to {_sized(table, project)} until it is built.",
+        "op.create_index_online, in a revision of online operations alone.",
+    )
+
+
+def _constrained(statement: Statement, kind: str, table: str, project: Project) -> Found:
+    cure = "op.create_index_online with unique=True, which keeps the values unique"
+    using = f"ALTER TABLE … ADD CONSTRAINT … {kind} USING INDEX"
+    return _found(
+        statement,
+        f"{kind}: nobody reads or writes {_sized(table, project)} until its index is built.",
+        "Add it while the table is new, or when nobody works."
+        if kind == "EXCLUDE"
+        else f"{cure}; if it has to be a constraint, then, in a revision after it, {using}.",
+    )
+
+
+def _dropped(statement: Statement, index: str, project: Project) -> Found:
+    of = "its table" if project.rows is None else f"the table of {_sized(index, project)}"
+    return _found(
+        statement,
+        f"DROP INDEX {index}: nobody reads or writes {of} from when it waits until it is dropped.",
+        "op.drop_index_online, in a revision of online operations alone.",
+    )
+
+
+def _sized(name: str, project: Project) -> str:
+    rows = (project.rows or {}).get(name)
+    return name if rows is None else f"{name} (about {rows:,.0f} rows)"
+
+
+def _found(statement: Statement, message: str, cure: str) -> Found:
+    assert statement.line is not None  # it is the revision's own
+    return Found(statement.line, message, cure, statement)
+
+
+RULE = rule("index-not-online", "error", __doc__, bad=BAD, good=GOOD, check=_check)

@@ -1,0 +1,206 @@
+"""The rules of squawk, on the SQL that a revision writes.
+
+Each revision is a file of its own for squawk, so that a table is new only in the revision that
+creates it. Findings of what Alembic writes around it are nobody's.
+"""
+
+import json
+import subprocess
+import sys
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from shutil import which
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pgmodern.engine import MINIMUM_SERVER
+from pgmodern.errors import SettingsError
+from pgmodern.lint.allowed import SQUAWK, allowed, refused
+from pgmodern.lint.finding import SEVERITIES, Finding, Severity
+from pgmodern.lint.revision import Revision, Statement
+
+_INDEXES = "index-not-online finds these, knows how large the table is, and has the cure"
+_MODEL = (
+    "judges the model, which is decided by the time there is a revision; autogenerate copies it, "
+    "and op.change_column_type_online changes it later"
+)
+
+# What squawk finds and is not shown, with the reason; docs/lint.md is made of it.
+EXCLUDED = {
+    "require-concurrent-index-creation": _INDEXES,
+    "require-concurrent-index-deletion": _INDEXES,
+    "disallowed-unique-constraint": _INDEXES,
+    "prefer-bigint-over-int": _MODEL,
+    "prefer-bigint-over-smallint": _MODEL,
+    "prefer-identity": _MODEL,
+    "prefer-text-field": _MODEL,
+    "prefer-timestamp-tz": _MODEL,
+    "ban-char-field": _MODEL,
+    "require-statement-timeout": (
+        "a build or a validation may take hours and stop nobody; what must be short, the wait "
+        "for a lock, is bounded by the policy of `environment.run()`"
+    ),
+}
+
+# What the operations of ours do in the place of what squawk finds.
+_CURES = {
+    "adding-field-with-default": "op.add_column without the default, then op.backfill_online.",
+    "adding-foreign-key-constraint": "op.add_foreign_key_online",
+    "adding-not-nullable-field": "op.set_not_null_online",
+    "changing-column-type": "op.change_column_type_online",
+    "constraint-missing-not-valid": "op.add_check_constraint_online",
+    "prefer-robust-stmts": "op.create_index_online and op.drop_index_online may be run again.",
+    "require-lock-timeout": "Let env.py call pgmodern.environment.run(), which bounds each wait.",
+    "ban-concurrent-index-creation-in-transaction": "op.create_index_online",
+}
+
+_SEVERITIES: dict[str, Severity] = {each.capitalize(): each for each in SEVERITIES}
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A finding of squawk's, in terms of the statement that it is of."""
+
+    name: str
+    level: str
+    message: str
+    help: str | None
+    statement: Statement
+
+
+def findings(revisions: Iterable[Revision], root: Path) -> list[Finding]:
+    """Return what squawk has against the SQL of revisions.
+
+    A `.squawk.toml` of the project is squawk's to read; `root` is where it looks for it. Raises
+    SettingsError when squawk is not installed, or does not answer.
+    """
+    scripts = [(revision, script(revision)) for revision in revisions if revision.statements]
+    found = _run([each for _, each in scripts], root) if scripts else []
+    return [
+        finding
+        for (revision, statements), seen in zip(scripts, found, strict=True)
+        for finding in _of_revision(revision, statements, seen)
+    ]
+
+
+def script(revision: Revision) -> list[Statement]:
+    """Return the statements of a revision as a script that stands by itself.
+
+    Before them come what env.py sets, the transaction that is open by then, and what the revision
+    allows itself; the transaction ends with them.
+    """
+    lines = [each.line for each in revision.script]
+    first = next(number for number, line in enumerate(lines) if line is not None)
+    last = len(lines) - lines[::-1].index(next(line for line in lines[::-1] if line is not None))
+    ours = revision.script[first:last]
+    before = [each for each in revision.script[:first] if each.sql.startswith("SET ")]
+    names = [name.removeprefix(SQUAWK) for name in allowed(revision.source) if SQUAWK in name]
+    ignore = [Statement(f"-- squawk-ignore-file {', '.join(names)}", None)] if names else []
+    begin = [Statement("BEGIN;", None)] if _is_open(revision.script[:first]) else []
+    commit = [Statement("COMMIT;", None)] if _is_open(revision.script[:last]) else []
+    return [*ignore, *before, *begin, *ours, *commit]
+
+
+def _is_open(statements: Sequence[Statement]) -> bool:
+    """Tell whether a transaction is open after these statements."""
+    marks = [each.sql for each in statements if each.sql in {"BEGIN;", "COMMIT;"}]
+    return marks[-1:] == ["BEGIN;"]
+
+
+def _run(scripts: Sequence[Sequence[Statement]], root: Path) -> list[list[_Seen]]:
+    with TemporaryDirectory(prefix="pgmodern-lint-") as folder:
+        paths = [Path(folder, f"{number}.sql") for number in range(len(scripts))]
+        for path, statements in zip(paths, scripts, strict=True):
+            path.write_text("\n".join(each.sql for each in statements), encoding="utf-8")
+        answers = _answers(paths, root)
+    return [
+        _seen(statements, [each for each in answers if each["file"] == str(path)])
+        for path, statements in zip(paths, scripts, strict=True)
+    ]
+
+
+def _answers(paths: Iterable[Path], root: Path) -> list[dict[str, Any]]:
+    command = [
+        _executable(),
+        "--reporter=json",
+        f"--pg-version={MINIMUM_SERVER}.0",
+        "--no-assume-in-transaction",  # BEGIN and COMMIT are in the script
+        *map(str, paths),
+    ]
+    ran = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)  # noqa: S603
+    try:
+        answers: list[dict[str, Any]] = json.loads(ran.stdout)
+    except ValueError:
+        raise SettingsError(
+            f"squawk did not answer: {ran.stderr.strip() or f'exit code {ran.returncode}'}",
+            "pgmodern needs squawk-cli 2.70 or later; or do without: --no-squawk",
+        ) from None
+    return answers
+
+
+def _executable() -> str:
+    beside = Path(sys.executable).with_name("squawk")
+    found = str(beside) if beside.is_file() else which("squawk")
+    if found is None:
+        raise SettingsError(
+            "squawk is not installed.", "pip install 'pgmodern[lint]', or do without: --no-squawk"
+        )
+    return found
+
+
+def _seen(statements: Sequence[Statement], answers: Iterable[dict[str, Any]]) -> list[_Seen]:
+    """Return answers with the statements that they are of; their lines are counted from 0."""
+    heights = (each.sql.count("\n") + 1 for each in statements)
+    starts = list(accumulate(heights, initial=0))
+    return [
+        _Seen(
+            each["rule_name"],
+            each["level"],
+            each["message"],
+            each["help"],
+            statements[bisect_right(starts, each["line"]) - 1],
+        )
+        for each in answers
+    ]
+
+
+def _of_revision(
+    revision: Revision, statements: Sequence[Statement], seen: Sequence[_Seen]
+) -> Iterator[Finding]:
+    for each in seen:
+        if each.name == "unused-ignore" and each.statement is statements[0]:
+            yield from _unknown(revision, each)
+        elif each.statement.line is not None and not _is_excluded(each, seen):
+            yield Finding(
+                SQUAWK + each.name,
+                _SEVERITIES.get(each.level, "warning"),
+                revision.revision,
+                revision.path,
+                each.statement.line,
+                each.message,
+                _cure(each),
+                each.statement.shortened(),
+            )
+
+
+def _unknown(revision: Revision, seen: _Seen) -> Iterator[Finding]:
+    """Yield the finding of a name that the revision allows and squawk does not know."""
+    for name, line in allowed(revision.source).items():
+        if name.startswith(SQUAWK) and seen.message.endswith(name.removeprefix(SQUAWK)):
+            yield refused(revision, line, f"squawk has no rule {name.removeprefix(SQUAWK)!r}")
+
+
+def _is_excluded(each: _Seen, seen: Iterable[_Seen]) -> bool:
+    """Tell what is not shown; of a constraint, that it is not NOT VALID where more is said."""
+    if each.name == "constraint-missing-not-valid":
+        says_more = {"adding-foreign-key-constraint", "disallowed-unique-constraint"}
+        return any(other.statement is each.statement and other.name in says_more for other in seen)
+    return each.name in EXCLUDED
+
+
+def _cure(seen: _Seen) -> str:
+    allow = f"# pgmodern: allow {SQUAWK}{seen.name}"
+    return _CURES.get(seen.name) or seen.help or f"If it is meant, say so in the revision: {allow}"
