@@ -3,6 +3,7 @@
 No revision is applied. With a range no database is needed.
 """
 
+import inspect
 import logging
 import sys
 from collections.abc import Iterator
@@ -56,9 +57,8 @@ def lint(
 
 
 def _read(history: History, script: Script) -> Revision:
-    path = Path(script.path)
-    source = path.read_text(encoding="utf-8")
-    revision = Revision(script.revision, path, source, history.rivals(script.revision))
+    source, rivals = inspect.getsource(script.module), history.rivals(script.revision)
+    revision = Revision(script.revision, Path(script.path), source, rivals)
     return revision if is_mixed(revision) else with_script(revision, history, script)
 
 

@@ -10,6 +10,7 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
+from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
@@ -20,13 +21,13 @@ _RANGE = "Write it as Alembic does: START:END, base:head, or one revision."
 # A partitioned table has the rows of its partitions, an index those of its table. Where one of
 # them was never vacuumed or analyzed, its count is -1.
 _ROWS = text("""
-    SELECT schema.nspname, relation.relname,
+    SELECT schema.nspname, relation.relname, pg_table_is_visible(relation.oid),
+           target.relkind = 'p' AS is_partitioned,
            (SELECT CASE WHEN min(leaf.reltuples) >= 0 THEN sum(leaf.reltuples) END
             FROM pg_catalog.pg_partition_tree(target.oid) AS part
             JOIN pg_catalog.pg_class AS leaf ON leaf.oid = part.relid
             WHERE part.isleaf) AS of_partitions,
-           CASE WHEN target.reltuples >= 0 THEN target.reltuples END AS rows,
-           target.relkind = 'p' AS is_partitioned
+           CASE WHEN target.reltuples >= 0 THEN target.reltuples END AS rows
     FROM pg_catalog.pg_class AS relation
     JOIN pg_catalog.pg_namespace AS schema ON schema.oid = relation.relnamespace
     LEFT JOIN pg_catalog.pg_index AS index ON index.indexrelid = relation.oid
@@ -59,10 +60,12 @@ class History:
 
         Raises MigrationError when there is no such revision, or START is not before END.
         """
+        start, colon, end = asked.partition(":")
+        if not asked or any(each.startswith(("+", "-")) for each in (start, end)):
+            raise MigrationError(f"{asked!r} is no range of revisions.", _RANGE)
         with _understood(_RANGE):
-            start, colon, end = asked.partition(":")
             if not colon:
-                return [script for script in self.directory.get_revisions(asked) if script]
+                return [script for script in self.directory.get_revisions([asked]) if script]
             before, wanted = self._up_to(start or "base"), self._up_to(end or "heads")
         if not before.keys() <= wanted.keys():
             raise MigrationError(f"{asked}: the one does not come before the other.", _RANGE)
@@ -114,16 +117,16 @@ class History:
         return script
 
 
-def _without(wanted: Mapping[str, Script], before: Mapping[str, Script]) -> list[Script]:
-    return [each for key, each in reversed(wanted.items()) if key not in before]
+def _without(wanted: dict[str, Script], before: dict[str, Script]) -> list[Script]:
+    return [wanted[key] for key in reversed(wanted) if key not in before]
 
 
 def _rows(connection: Connection) -> Rows:
     rows: dict[str, float | None] = {}
-    for schema, name, of_partitions, count, is_partitioned in connection.execute(_ROWS):
-        rows[name if schema == "public" else f"{schema}.{name}"] = (
-            of_partitions if is_partitioned else count
-        )
+    for schema, name, is_visible, is_partitioned, of_partitions, count in connection.execute(_ROWS):
+        rows[f"{schema}.{name}"] = of_partitions if is_partitioned else count
+        if is_visible:
+            rows[name] = rows[f"{schema}.{name}"]
     return rows
 
 
@@ -134,7 +137,7 @@ def _understood(cure: str = "Mend it, then run: alembic history") -> Iterator[No
         yield
     except PgmodernError:
         raise
-    except CommandError as error:
+    except (CommandError, RevisionError) as error:
         raise MigrationError(f"Alembic: {error}", cure) from error
     except Exception as error:  # a user's file may raise anything
         raise MigrationError(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from pgmodern.lint.finding import Finding
 
@@ -19,19 +18,19 @@ def write(console: Console, found: Sequence[Finding]) -> None:
     if not found:
         console.print("Nothing found.")
         return
-    table = Table(box=None, pad_edge=False, show_header=False)
     for each in found:
-        colour = _COLOURS[each.severity]
-        table.add_row(f"[{colour}]{each.severity}[/{colour}]", "\n".join(_lines(each)))
-    console.print(table)
+        for line in _lines(each):
+            # Never broken, however narrow the terminal is: paths and cures are to be copied.
+            console.print(line, soft_wrap=True, highlight=False)
 
 
 def _lines(finding: Finding) -> Iterator[str]:
-    yield f"[bold]{finding.rule}[/bold]  {escape(_shown(finding.path))}:{finding.line}"
-    yield escape(finding.message)
-    if finding.sql is not None:
-        yield f"[dim]{escape(finding.sql)}[/dim]"
-    yield escape(finding.cure)
+    colour = _COLOURS[finding.severity]
+    place = escape(f"{_shown(finding.path)}:{finding.line}")
+    yield f"[{colour}]{finding.severity:<7}[/{colour}]  [bold]{finding.rule}[/bold]  {place}"
+    for said in (finding.message, finding.sql, finding.cure):
+        if said is not None:
+            yield f"         {escape(said)}"
 
 
 def _shown(path: Path) -> str:

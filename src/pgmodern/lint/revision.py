@@ -13,11 +13,13 @@ _SHORT = 160
 class Statement:
     """A statement of a script, and the line of the revision's file that wrote it.
 
-    One that Alembic or env.py wrote has no line.
+    One that Alembic or env.py wrote has no line. One that is `proved` is part of an operation of
+    pgmodern's, which is safe as a whole, though the statement by itself may not look it.
     """
 
     sql: str
-    line: int | None
+    line: int | None = None
+    proved: bool = False
 
     def shortened(self) -> str:
         """Return the statement on one line."""

@@ -2,7 +2,7 @@
 
 import io
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from types import FrameType
 
@@ -23,8 +23,9 @@ class _Written(io.StringIO):
         self.statements: list[Statement] = []
 
     def write(self, text: str) -> int:
-        line = _line(traceback.walk_stack(None), self.path)
-        self.statements.append(Statement(text.strip(), line))
+        line, modules = _origin(traceback.walk_stack(None), self.path)
+        proved = any(module.startswith("pgmodern.operations.") for module in modules)
+        self.statements.append(Statement(text.strip(), line, proved))
         return len(text)
 
 
@@ -49,7 +50,7 @@ def with_script(revision: Revision, history: History, script: Script) -> Revisio
         )
     except Exception as error:
         reason = error.cause if isinstance(error, PgmodernError) else str(error)
-        if _line(traceback.walk_tb(error.__traceback__), script.path) is None:
+        if _origin(traceback.walk_tb(error.__traceback__), script.path)[0] is None:
             raise MigrationError(
                 f"env.py wrote no SQL for {script.revision}: {type(error).__name__}: {reason}",
                 "It has to run offline, as for: alembic upgrade --sql",
@@ -58,9 +59,14 @@ def with_script(revision: Revision, history: History, script: Script) -> Revisio
     return replace(revision, script=tuple(written.statements))
 
 
-def _line(frames: Iterable[tuple[FrameType, int]], path: str) -> int | None:
-    """Return the line of the file that is being executed; of a function called there, its own."""
+def _origin(frames: Iterable[tuple[FrameType, int]], path: str) -> tuple[int | None, Sequence[str]]:
+    """Return the line of the file that is being executed, and the modules before it in the frames.
+
+    Without such a line they are all the modules.
+    """
+    modules: list[str] = []
     for frame, line in frames:
         if frame.f_code.co_filename == path:
-            return line
-    return None
+            return line, modules
+        modules.append(frame.f_globals.get("__name__", ""))
+    return None, modules

@@ -45,6 +45,10 @@ EXCLUDED = {
     ),
 }
 
+# How an operation of ours does what it does is proved: it is killed before each of its statements,
+# and run again. What it takes from the application is the application's to know.
+OF_PROVED = {"ban-drop-column", "ban-drop-not-null"}
+
 # What the operations of ours do in the place of what squawk finds.
 _CURES = {
     "adding-field-with-default": "op.add_column without the default, then op.backfill_online.",
@@ -52,7 +56,9 @@ _CURES = {
     "adding-not-nullable-field": "op.set_not_null_online",
     "changing-column-type": "op.change_column_type_online",
     "constraint-missing-not-valid": "op.add_check_constraint_online",
-    "prefer-robust-stmts": "op.create_index_online and op.drop_index_online may be run again.",
+    "prefer-robust-stmts": (
+        "An operation whose name ends in _online may be run again; or write IF [NOT] EXISTS."
+    ),
     "require-lock-timeout": "Let env.py call pgmodern.environment.run(), which bounds each wait.",
     "ban-concurrent-index-creation-in-transaction": "op.create_index_online",
 }
@@ -98,9 +104,9 @@ def script(revision: Revision) -> list[Statement]:
     ours = revision.script[first:last]
     before = [each for each in revision.script[:first] if each.sql.startswith("SET ")]
     names = [name.removeprefix(SQUAWK) for name in allowed(revision.source) if SQUAWK in name]
-    ignore = [Statement(f"-- squawk-ignore-file {', '.join(names)}", None)] if names else []
-    begin = [Statement("BEGIN;", None)] if _is_open(revision.script[:first]) else []
-    commit = [Statement("COMMIT;", None)] if _is_open(revision.script[:last]) else []
+    ignore = [Statement(f"-- squawk-ignore-file {', '.join(names)}")] if names else []
+    begin = [Statement("BEGIN;")] if _is_open(revision.script[:first]) else []
+    commit = [Statement("COMMIT;")] if _is_open(revision.script[:last]) else []
     return [*ignore, *before, *begin, *ours, *commit]
 
 
@@ -170,7 +176,7 @@ def _seen(statements: Sequence[Statement], answers: Iterable[dict[str, Any]]) ->
 def _of_revision(
     revision: Revision, statements: Sequence[Statement], seen: Sequence[_Seen]
 ) -> Iterator[Finding]:
-    for each in seen:
+    for each in {(each.name, id(each.statement)): each for each in reversed(seen)}.values():
         if each.name == "unused-ignore" and each.statement is statements[0]:
             yield from _unknown(revision, each)
         elif each.statement.line is not None and not _is_excluded(each, seen):
@@ -195,6 +201,8 @@ def _unknown(revision: Revision, seen: _Seen) -> Iterator[Finding]:
 
 def _is_excluded(each: _Seen, seen: Iterable[_Seen]) -> bool:
     """Tell what is not shown; of a constraint, that it is not NOT VALID where more is said."""
+    if each.statement.proved and each.name not in OF_PROVED:
+        return True
     if each.name == "constraint-missing-not-valid":
         says_more = {"adding-foreign-key-constraint", "disallowed-unique-constraint"}
         return any(other.statement is each.statement and other.name in says_more for other in seen)

@@ -69,8 +69,8 @@ def downgrade() -> None:
 
 
 def is_mixed(revision: Revision) -> bool:
-    """Tell whether a revision is refused, in either direction, and so writes no script."""
-    return any(_refused(revision, direction) for direction in _BOTH)
+    """Tell whether the upgrade of a revision is refused, and so writes no script."""
+    return _refused(revision, "upgrade") is not None
 
 
 def _check(revision: Revision, _project: Project) -> Iterator[Found]:
