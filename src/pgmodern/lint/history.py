@@ -1,6 +1,7 @@
 """The revisions of a project, in their order: those of a range, and those that a database lacks."""
 
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -140,6 +141,13 @@ def _understood(cure: str = "Mend it, then run: alembic history") -> Iterator[No
     except (CommandError, RevisionError) as error:
         raise MigrationError(f"Alembic: {error}", cure) from error
     except Exception as error:  # a user's file may raise anything
-        raise MigrationError(
-            f"Alembic could not run the project's files: {type(error).__name__}: {error}", cure
-        ) from error
+        cause = f"Alembic could not run {_file(error)}: {type(error).__name__}: {error}"
+        raise MigrationError(cause, cure) from error
+
+
+def _file(error: Exception) -> str:
+    """Name the file of the project that raised an error, as far as that can be told."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.name == "<module>" and Path(frame.filename).is_file():
+            return f"{frame.filename}, line {frame.lineno}"
+    return "the project's files"

@@ -5,6 +5,7 @@ creates it. Findings of what Alembic writes around it are nobody's.
 """
 
 import json
+import re
 import subprocess
 import sys
 from bisect import bisect_right
@@ -21,6 +22,7 @@ from pgmodern.errors import SettingsError
 from pgmodern.lint.allowed import SQUAWK, allowed, refused
 from pgmodern.lint.finding import SEVERITIES, Finding, Severity
 from pgmodern.lint.revision import Revision, Statement
+from pgmodern.lint.sql import bare
 
 _INDEXES = "index-not-online finds these, knows how large the table is, and has the cure"
 _MODEL = (
@@ -33,6 +35,7 @@ EXCLUDED = {
     "require-concurrent-index-creation": _INDEXES,
     "require-concurrent-index-deletion": _INDEXES,
     "disallowed-unique-constraint": _INDEXES,
+    "adding-serial-primary-key-field": _INDEXES,
     "prefer-bigint-over-int": _MODEL,
     "prefer-bigint-over-smallint": _MODEL,
     "prefer-identity": _MODEL,
@@ -45,6 +48,10 @@ EXCLUDED = {
     ),
 }
 
+# Found of each constraint. A foreign key has a rule of its own, a key cannot be NOT VALID: it is
+# shown of a CHECK alone.
+NOT_VALID = "constraint-missing-not-valid"
+
 # How an operation of ours does what it does is proved: it is killed before each of its statements,
 # and run again. What it takes from the application is the application's to know.
 OF_PROVED = {"ban-drop-column", "ban-drop-not-null"}
@@ -55,7 +62,7 @@ _CURES = {
     "adding-foreign-key-constraint": "op.add_foreign_key_online",
     "adding-not-nullable-field": "op.set_not_null_online",
     "changing-column-type": "op.change_column_type_online",
-    "constraint-missing-not-valid": "op.add_check_constraint_online",
+    NOT_VALID: "op.add_check_constraint_online",
     "prefer-robust-stmts": (
         "An operation whose name ends in _online may be run again; or write IF [NOT] EXISTS."
     ),
@@ -179,7 +186,7 @@ def _of_revision(
     for each in {(each.name, id(each.statement)): each for each in reversed(seen)}.values():
         if each.name == "unused-ignore" and each.statement is statements[0]:
             yield from _unknown(revision, each)
-        elif each.statement.line is not None and not _is_excluded(each, seen):
+        elif each.statement.line is not None and not _is_excluded(each):
             yield Finding(
                 SQUAWK + each.name,
                 _SEVERITIES.get(each.level, "warning"),
@@ -199,14 +206,12 @@ def _unknown(revision: Revision, seen: _Seen) -> Iterator[Finding]:
             yield refused(revision, line, f"squawk has no rule {name.removeprefix(SQUAWK)!r}")
 
 
-def _is_excluded(each: _Seen, seen: Iterable[_Seen]) -> bool:
-    """Tell what is not shown; of a constraint, that it is not NOT VALID where more is said."""
-    if each.statement.proved and each.name not in OF_PROVED:
+def _is_excluded(seen: _Seen) -> bool:
+    if seen.statement.proved and seen.name not in OF_PROVED:
         return True
-    if each.name == "constraint-missing-not-valid":
-        says_more = {"adding-foreign-key-constraint", "disallowed-unique-constraint"}
-        return any(other.statement is each.statement and other.name in says_more for other in seen)
-    return each.name in EXCLUDED
+    if seen.name == NOT_VALID:
+        return re.search(r"\bCHECK\b", bare(seen.statement.sql), re.IGNORECASE) is None
+    return seen.name in EXCLUDED
 
 
 def _cure(seen: _Seen) -> str:

@@ -46,7 +46,7 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
-songs = sa.table("songs", sa.column("liked"))
+songs = sa.table("songs", sa.column("liked", sa.Boolean))
 
 
 def upgrade() -> None:
