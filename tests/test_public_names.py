@@ -50,6 +50,7 @@ PUBLIC = {
         "TrigramIndex",
         "required_extensions",
     ],
+    "pgmodern.lint": ["LARGE", "RULES", "SEVERITIES", "Finding", "Severity", "lint"],
     "pgmodern.queries": [
         "Count",
         "Graph",

@@ -43,7 +43,8 @@ def test_a_comment_allows_what_it_names(upgrade: Upgrade, comment: str, left: li
         ("# pgmodern: allow unknown-rule", "'unknown-rule'"),
         ("# pgmodern: disable two-heads", "'disable'"),
         ("# pgmodern: allow squawk:ban-drop-tabel", "squawk has no rule 'ban-drop-tabel'"),
-        ("# pgmodern: allow squawk:", "''"),
+        ("# pgmodern: allow squawk:ban-drop-table (meant)", "(meant)"),
+        ("# pgmodern: allow squawk:", "'squawk:'"),
     ],
 )
 def test_a_name_that_no_rule_has_is_an_error(upgrade: Upgrade, comment: str, said: str) -> None:

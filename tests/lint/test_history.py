@@ -86,7 +86,7 @@ def test_a_range_is_what_a_database_at_its_start_lacks(
         ("nope:0001", "nope"),
         ("0003:0001", "does not come before"),
         ("0002:side", "does not come before"),
-        ("head", "multiple heads"),
+        ("head", "Multiple head"),
         ("0", "0"),
         ("0001:0002:0003", "0002:0003"),
         ("0001:+1", "no range"),

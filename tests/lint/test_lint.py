@@ -53,7 +53,7 @@ def test_what_is_pending_is_judged(
     result = run(upgrade(WARNING))
     assert result.returncode == 1
     assert "squawk:ban-drop-column" in result.stdout
-    assert "revisions judged: 0001, 0002" in result.stderr
+    assert "revisions judged: 0001 and 0002" in result.stderr
 
 
 @pytest.mark.parametrize(

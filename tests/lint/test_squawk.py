@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import URL
 
 from pgmodern.errors import SettingsError
 from pgmodern.lint import lint
@@ -15,12 +16,21 @@ Project = Callable[..., Path]
 Upgrade = Callable[..., Path]
 
 ALEMBIC_S_OWN = """
+import os
 from alembic import context
+from sqlalchemy import create_engine
 
 if context.is_offline_mode():
     context.configure(url="postgresql+psycopg://", literal_binds=True)
     with context.begin_transaction():
         context.run_migrations()
+else:
+    url = os.environ["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://")
+    with create_engine(url).connect() as connection:
+        context.configure(connection=connection)
+        with context.begin_transaction():
+            context.run_migrations()
+    connection.engine.dispose()
 """
 
 OPERATIONS = """
@@ -99,7 +109,9 @@ def test_the_operations_of_ours_are_not_found(upgrade: Upgrade, body: str) -> No
             '    op.create_index("ix", "songs", ["title"], postgresql_concurrently=True)',
             ["prefer-robust-stmts"],
         ),
-        ('op.execute("CREATE TABEL x ()")', ["syntax-error"]),
+        ('op.execute("CREATE INDEX (((")', ["syntax-error"]),
+        ('op.execute("ALTER TABLE songs DROP COLUMN a, DROP COLUMN b")', ["ban-drop-column"]),
+        ('op.execute("-- squawk-ignore nothing, nobody\\nSELECT 1")', ["unused-ignore"] * 2),
         (
             'op.create_table("t", sa.Column("id", sa.Integer, primary_key=True), '
             'sa.Column("name", sa.String(20)), sa.Column("at", sa.DateTime))',
@@ -147,11 +159,15 @@ def test_squawk_s_own_comment_ignores_one_statement(upgrade: Upgrade) -> None:
     assert (finding.rule, finding.line) == ("squawk:ban-drop-table", 7)
 
 
-def test_an_env_py_that_bounds_no_wait_is_found(upgrade: Upgrade) -> None:
+def test_an_env_py_that_bounds_no_wait_is_found(
+    upgrade: Upgrade, empty_database_url: URL, named: Callable[[URL], None]
+) -> None:
     ini = upgrade('op.execute("ALTER TABLE songs ADD COLUMN key text")', env=ALEMBIC_S_OWN)
-    (finding,) = lint(ini, "0002")
-    assert finding.rule == "squawk:require-lock-timeout"
-    assert "environment.run()" in finding.cure
+    named(empty_database_url)
+    for asked in ("0002", None):
+        (finding,) = (each for each in lint(ini, asked) if each.revision == "0002")
+        assert finding.rule == "squawk:require-lock-timeout"
+        assert "environment.run()" in finding.cure
 
 
 def test_the_project_s_squawk_toml_counts(upgrade: Upgrade, tmp_path: Path) -> None:

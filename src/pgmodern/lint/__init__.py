@@ -46,7 +46,7 @@ def lint(
         rows,
     )
     revisions = [_read(history, script) for script in scripts]
-    log.info("revisions judged: %s", ", ".join(each.revision for each in revisions) or "none")
+    log.info("revisions judged: %s", _named([each.revision for each in revisions]))
     found = [each for revision in revisions for each in _findings(revision, project)]
     if squawk:
         found += squawk_cli.findings(revisions, history.root)
@@ -54,6 +54,12 @@ def lint(
     return sorted(
         _shown(found, revisions), key=lambda each: (order.index(each.revision), each.line)
     )
+
+
+def _named(revisions: list[str]) -> str:
+    if len(revisions) < 3:
+        return " and ".join(revisions) or "none"
+    return f"{len(revisions)}, from {revisions[0]} to {revisions[-1]}"
 
 
 def _read(history: History, script: Script) -> Revision:

@@ -13,6 +13,7 @@ from pgmodern.lint.revision import Revision
 from pgmodern.lint.rules import RULES
 
 SQUAWK = "squawk:"
+_OF_SQUAWK = re.compile(rf"{SQUAWK}[a-z0-9-]+")
 UNKNOWN = "unknown-rule"
 _COMMENT = re.compile(r"#\s*pgmodern:\s*(?P<verb>\S*)\s*(?P<names>.*)")
 
@@ -27,6 +28,15 @@ def allowed(source: str) -> Mapping[str, int]:
     }
 
 
+def of_squawk(source: str) -> Mapping[str, int]:
+    """Return what a source allows of squawk's rules, by their names there, with the lines."""
+    return {
+        name.removeprefix(SQUAWK): line
+        for name, line in allowed(source).items()
+        if _OF_SQUAWK.fullmatch(name)
+    }
+
+
 def unknown(revision: Revision) -> Iterator[Finding]:
     """Yield what is written like an allowance and is none; squawk's own names squawk knows."""
     known = {rule.name for rule in RULES}
@@ -34,7 +44,7 @@ def unknown(revision: Revision) -> Iterator[Finding]:
         if comment["verb"] != "allow":
             yield refused(revision, line, f"{comment['verb']!r} is nothing that is understood")
     for name, line in allowed(revision.source).items():
-        if name not in known and not (name.startswith(SQUAWK) and name != SQUAWK):
+        if name not in known and not _OF_SQUAWK.fullmatch(name):
             yield refused(revision, line, f"There is no rule {name!r}")
 
 

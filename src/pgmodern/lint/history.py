@@ -23,12 +23,13 @@ _RANGE = "Write it as Alembic does: START:END, base:head, or one revision."
 # them was never vacuumed or analyzed, its count is -1.
 _ROWS = text("""
     SELECT schema.nspname, relation.relname, pg_table_is_visible(relation.oid),
-           target.relkind = 'p' AS is_partitioned,
-           (SELECT CASE WHEN min(leaf.reltuples) >= 0 THEN sum(leaf.reltuples) END
-            FROM pg_catalog.pg_partition_tree(target.oid) AS part
-            JOIN pg_catalog.pg_class AS leaf ON leaf.oid = part.relid
-            WHERE part.isleaf) AS of_partitions,
-           CASE WHEN target.reltuples >= 0 THEN target.reltuples END AS rows
+           CASE WHEN target.relkind = 'p' THEN (
+                    SELECT CASE WHEN min(leaf.reltuples) < 0 THEN NULL
+                                ELSE coalesce(sum(leaf.reltuples), 0) END
+                    FROM pg_catalog.pg_partition_tree(target.oid) AS part
+                    JOIN pg_catalog.pg_class AS leaf ON leaf.oid = part.relid
+                    WHERE part.isleaf)
+                WHEN target.reltuples >= 0 THEN target.reltuples END AS rows
     FROM pg_catalog.pg_class AS relation
     JOIN pg_catalog.pg_namespace AS schema ON schema.oid = relation.relnamespace
     LEFT JOIN pg_catalog.pg_index AS index ON index.indexrelid = relation.oid
@@ -124,10 +125,10 @@ def _without(wanted: dict[str, Script], before: dict[str, Script]) -> list[Scrip
 
 def _rows(connection: Connection) -> Rows:
     rows: dict[str, float | None] = {}
-    for schema, name, is_visible, is_partitioned, of_partitions, count in connection.execute(_ROWS):
-        rows[f"{schema}.{name}"] = of_partitions if is_partitioned else count
+    for schema, name, is_visible, count in connection.execute(_ROWS):
+        rows[f"{schema}.{name}"] = count
         if is_visible:
-            rows[name] = rows[f"{schema}.{name}"]
+            rows[name] = count
     return rows
 
 

@@ -1,5 +1,6 @@
 """The SQL of a revision, and which of its lines wrote which statement; no database is needed."""
 
+import inspect
 import io
 import traceback
 from collections.abc import Iterable, Sequence
@@ -23,7 +24,7 @@ class _Written(io.StringIO):
         self.statements: list[Statement] = []
 
     def write(self, text: str) -> int:
-        line, modules = _origin(traceback.walk_stack(None), self.path)
+        line, modules = _origin(traceback.walk_stack(inspect.currentframe()), self.path)
         proved = any(module.startswith("pgmodern.operations.") for module in modules)
         self.statements.append(Statement(text.strip(), line, proved))
         return len(text)

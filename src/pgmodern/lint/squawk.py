@@ -19,7 +19,7 @@ from typing import Any
 
 from pgmodern.engine import MINIMUM_SERVER
 from pgmodern.errors import SettingsError
-from pgmodern.lint.allowed import SQUAWK, allowed, refused
+from pgmodern.lint.allowed import SQUAWK, of_squawk, refused
 from pgmodern.lint.finding import SEVERITIES, Finding, Severity
 from pgmodern.lint.revision import Revision, Statement
 from pgmodern.lint.sql import bare
@@ -105,16 +105,14 @@ def script(revision: Revision) -> list[Statement]:
     Before them come what env.py sets, the transaction that is open by then, and what the revision
     allows itself; the transaction ends with them.
     """
-    lines = [each.line for each in revision.script]
-    first = next(number for number, line in enumerate(lines) if line is not None)
-    last = len(lines) - lines[::-1].index(next(line for line in lines[::-1] if line is not None))
-    ours = revision.script[first:last]
+    its = [number for number, each in enumerate(revision.script) if each.line is not None]
+    first, last = its[0], its[-1] + 1
     before = [each for each in revision.script[:first] if each.sql.startswith("SET ")]
-    names = [name.removeprefix(SQUAWK) for name in allowed(revision.source) if SQUAWK in name]
-    ignore = [Statement(f"-- squawk-ignore-file {', '.join(names)}")] if names else []
+    names = ", ".join(of_squawk(revision.source))
+    ignore = [Statement(f"-- squawk-ignore-file {names}")] if names else []
     begin = [Statement("BEGIN;")] if _is_open(revision.script[:first]) else []
     commit = [Statement("COMMIT;")] if _is_open(revision.script[:last]) else []
-    return [*ignore, *before, *begin, *ours, *commit]
+    return [*ignore, *before, *begin, *revision.script[first:last], *commit]
 
 
 def _is_open(statements: Sequence[Statement]) -> bool:
@@ -183,7 +181,7 @@ def _seen(statements: Sequence[Statement], answers: Iterable[dict[str, Any]]) ->
 def _of_revision(
     revision: Revision, statements: Sequence[Statement], seen: Sequence[_Seen]
 ) -> Iterator[Finding]:
-    for each in {(each.name, id(each.statement)): each for each in reversed(seen)}.values():
+    for each in _once(seen):
         if each.name == "unused-ignore" and each.statement is statements[0]:
             yield from _unknown(revision, each)
         elif each.statement.line is not None and not _is_excluded(each):
@@ -199,11 +197,21 @@ def _of_revision(
             )
 
 
+def _once(seen: Sequence[_Seen]) -> Iterator[_Seen]:
+    """Yield what is said of a statement, and how often it is said once; of its syntax the first."""
+    said = set[tuple[int, str]]()
+    for each in seen:
+        what = each.name if each.name == "syntax-error" else each.message
+        if (id(each.statement), what) not in said:
+            yield each
+        said.add((id(each.statement), what))
+
+
 def _unknown(revision: Revision, seen: _Seen) -> Iterator[Finding]:
     """Yield the finding of a name that the revision allows and squawk does not know."""
-    for name, line in allowed(revision.source).items():
-        if name.startswith(SQUAWK) and seen.message.endswith(name.removeprefix(SQUAWK)):
-            yield refused(revision, line, f"squawk has no rule {name.removeprefix(SQUAWK)!r}")
+    for name, line in of_squawk(revision.source).items():
+        if seen.message.endswith(f" {name}"):
+            yield refused(revision, line, f"squawk has no rule {name!r}")
 
 
 def _is_excluded(seen: _Seen) -> bool:

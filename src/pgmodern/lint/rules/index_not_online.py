@@ -9,6 +9,9 @@ Read from the SQL that the revision writes, so an index of `op.execute`, of `ind
 loop counts too. Not found: an index on a table that the same revision creates. Where the database
 is asked (no range is given) only the tables of `--large` rows or more are found, and those without
 statistics; one that is not there yet is empty. Without a database each counts as large.
+
+An index on a partitioned table cannot be built `CONCURRENTLY` as a whole: build it online on each
+partition, then allow this rule in the revision whose `op.create_index` takes these over.
 """
 
 import re
