@@ -207,7 +207,7 @@ def lint(
     revisions: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RANGE]",
+            metavar="RANGE",
             help="START:END, or one revision; without it, what the database lacks.",
         ),
     ] = None,

@@ -12,6 +12,9 @@ from pgmodern.lint.sql import bare, folded
     ("sql", "expected"),
     [
         ("SELECT 'a''b', x", "SELECT  '' , x"),
+        (r"SELECT E'it\'s', x", "SELECT  '' , x"),
+        ("SELECT e'a''b', x", "SELECT  '' , x"),
+        (r"SELECT '\', x", "SELECT  '' , x"),
         ("-- all of it\nSELECT", " '' \nSELECT"),
         ("/* a\nb */ SELECT", " ''  SELECT"),
         ("DO $do$ $x$ DROP $x$ $do$;", "DO  '' ;"),

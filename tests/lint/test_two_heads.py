@@ -23,7 +23,7 @@ def revision(
     return REVISION.format(revision=revision, follows=follows, labels=labels)
 
 
-def heads(ini: Path, asked: str = "base:heads") -> list[tuple[str, int, str]]:
+def heads(ini: Path, asked: str = "base:head") -> list[tuple[str, int, str]]:
     found = lint(ini, asked, squawk=False)
     return [(each.revision, each.line, each.message) for each in found if each.rule == "two-heads"]
 

@@ -1,5 +1,6 @@
 """The revisions of a project, in their order: those of a range, and those that a database lacks."""
 
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -60,14 +61,15 @@ class History:
     def asked(self, asked: str) -> list[Script]:
         """Return the revisions of a range, the oldest first: what a database at START lacks of END.
 
-        Raises MigrationError when there is no such revision, or START is not before END.
+        END may be `head` where there are several: they are for a rule to find. Raises
+        MigrationError when there is no such revision, or START is not before END.
         """
-        start, colon, end = asked.partition(":")
+        start, colon, end = re.sub("(^|:)head$", r"\1heads", asked).partition(":")
         if not asked or any(each.startswith(("+", "-")) for each in (start, end)):
             raise MigrationError(f"{asked!r} is no range of revisions.", _RANGE)
         with _understood(_RANGE):
             if not colon:
-                return [script for script in self.directory.get_revisions([asked]) if script]
+                return [script for script in self.directory.get_revisions([start]) if script]
             before, wanted = self._up_to(start or "base"), self._up_to(end or "heads")
         if not before.keys() <= wanted.keys():
             raise MigrationError(f"{asked}: the one does not come before the other.", _RANGE)
