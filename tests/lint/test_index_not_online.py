@@ -98,6 +98,7 @@ DATABASE = (
     "INSERT INTO parted SELECT id FROM large",
     "CREATE SCHEMA app",
     "CREATE TABLE app.large AS SELECT 1 AS id",
+    "CREATE TABLE app.hidden AS SELECT generate_series(1, 100) AS id",
     "ANALYZE",
     "CREATE TABLE unknown WITH (autovacuum_enabled = off) AS SELECT 1 AS id",
 )
@@ -121,6 +122,8 @@ def database(
         ('op.create_index("ix", "large", ["id"])', ["CREATE INDEX"]),
         ('op.create_index("ix", "large", ["id"], schema="public")', ["CREATE INDEX"]),
         ('op.create_index("ix", "large", ["id"], schema="app")', []),
+        ('op.create_index("ix", "hidden", ["id"], schema="app")', ["CREATE INDEX"]),
+        ('op.create_index("ix", "hidden", ["id"])', []),
         ('op.create_index("ix", "small", ["id"])', []),
         ('op.create_index("ix", "unknown", ["id"])', ["CREATE INDEX"]),
         ('op.create_index("ix", "parted", ["id"])', ["CREATE INDEX"]),

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -80,6 +80,7 @@ def test_an_annotation_is_a_workflow_command() -> None:
     ]
 
 
+@example("%3A", "/%2C,:", "%0A", "100 %")
 @given(TEXT, TEXT.filter(lambda path: "\0" not in path), TEXT, TEXT)
 def test_an_annotation_is_one_line_whatever_is_in_it(
     rule: str, path: str, message: str, cure: str

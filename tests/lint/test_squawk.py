@@ -171,7 +171,14 @@ def test_an_env_py_that_bounds_no_wait_is_found(
 
 
 def test_the_project_s_squawk_toml_counts(upgrade: Upgrade, tmp_path: Path) -> None:
-    ini = upgrade('op.drop_column("songs", "title")\nop.drop_table("songs")')
+    ini = upgrade(
+        """
+        op.drop_column("songs", "title")
+        op.drop_table("songs")
+        with op.get_context().autocommit_block():
+            op.execute("DROP INDEX CONCURRENTLY IF EXISTS ix")
+        """
+    )
     (tmp_path / ".squawk.toml").write_text(
         'excluded_rules = ["ban-drop-table"]\nassume_in_transaction = true\n'
     )
