@@ -104,6 +104,8 @@ def _unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _id(source: str) -> str:
     for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "revision":
-            return str(ast.literal_eval(node.value))
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            name = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            if ast.unparse(name) == "revision":
+                return str(ast.literal_eval(node.value))
     raise AssertionError("a revision has an id")

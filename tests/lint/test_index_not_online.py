@@ -99,7 +99,11 @@ DATABASE = (
     "CREATE SCHEMA app",
     "CREATE TABLE app.large AS SELECT 1 AS id",
     "CREATE TABLE app.hidden AS SELECT generate_series(1, 100) AS id",
+    "CREATE TABLE unknown_in_part (id int) PARTITION BY RANGE (id)",
+    "CREATE TABLE part_1 PARTITION OF unknown_in_part FOR VALUES FROM (0) TO (60)",
+    "CREATE TABLE empty (id int) PARTITION BY RANGE (id)",
     "ANALYZE",
+    "CREATE TABLE part_2 PARTITION OF unknown_in_part FOR VALUES FROM (60) TO (70)",
     "CREATE TABLE unknown WITH (autovacuum_enabled = off) AS SELECT 1 AS id",
 )
 
@@ -126,6 +130,8 @@ def database(
         ('op.create_index("ix", "hidden", ["id"])', []),
         ('op.create_index("ix", "small", ["id"])', []),
         ('op.create_index("ix", "unknown", ["id"])', ["CREATE INDEX"]),
+        ('op.create_index("ix", "unknown_in_part", ["id"])', ["CREATE INDEX"]),
+        ('op.create_index("ix", "empty", ["id"])', []),
         ('op.create_index("ix", "parted", ["id"])', ["CREATE INDEX"]),
         ('op.create_index("ix", "parted_1", ["id"])', []),
         ('op.create_index("ix", "of_a_pending_revision", ["id"])', []),

@@ -10,8 +10,8 @@ from pgmodern.lint import lint
 Project = Callable[..., Path]
 
 REVISION = """
-revision = {revision!r}
-down_revision = {follows!r}
+revision: str = {revision!r}
+down_revision: str | tuple[str, ...] | None = {follows!r}
 branch_labels = {labels!r}
 def upgrade(): pass
 """

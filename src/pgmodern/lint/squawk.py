@@ -94,8 +94,8 @@ def findings(revisions: Iterable[Revision], root: Path) -> list[Finding]:
     found = _run([each for _, each in scripts], root) if scripts else []
     return [
         finding
-        for (revision, statements), seen in zip(scripts, found, strict=True)
-        for finding in _of_revision(revision, statements, seen)
+        for (revision, _), seen in zip(scripts, found, strict=True)
+        for finding in _of_revision(revision, seen)
     ]
 
 
@@ -178,13 +178,11 @@ def _seen(statements: Sequence[Statement], answers: Iterable[dict[str, Any]]) ->
     ]
 
 
-def _of_revision(
-    revision: Revision, statements: Sequence[Statement], seen: Sequence[_Seen]
-) -> Iterator[Finding]:
+def _of_revision(revision: Revision, seen: Sequence[_Seen]) -> Iterator[Finding]:
     for each in _once(seen):
-        if each.name == "unused-ignore" and each.statement is statements[0]:
+        if each.statement.line is None:
             yield from _unknown(revision, each)
-        elif each.statement.line is not None and not _is_excluded(each):
+        elif not _is_excluded(each):
             yield Finding(
                 SQUAWK + each.name,
                 _SEVERITIES.get(each.level, "warning"),
@@ -210,7 +208,7 @@ def _once(seen: Sequence[_Seen]) -> Iterator[_Seen]:
 def _unknown(revision: Revision, seen: _Seen) -> Iterator[Finding]:
     """Yield the finding of a name that the revision allows and squawk does not know."""
     for name, line in of_squawk(revision.source).items():
-        if seen.message.endswith(f" {name}"):
+        if seen.name == "unused-ignore" and seen.message.endswith(f" {name}"):
             yield refused(revision, line, f"squawk has no rule {name!r}")
 
 
