@@ -80,29 +80,24 @@ _KEY = re.compile(
 
 
 def _check(revision: Revision, project: Project) -> Iterator[Found]:
-    new = set(_created(revision))
+    new = frozenset(_new(revision))
     for statement in revision.statements:
-        sql = "" if statement.proved else bare(statement.sql)
-        for found in _BUILDS.finditer(sql):
-            if _is_large(table := folded(found["name"]), new, project):
-                yield _built(statement, table, project)
-            elif found["index"]:
-                new.add(folded(found["index"]))
-        for found in _CONSTRAINS.finditer(sql):
-            key, table = _KEY.search(found["clauses"]), folded(found["name"])
-            if key and _is_large(table, new, project):
-                yield _constrained(statement, " ".join(key["kind"].upper().split()), table, project)
-        for found in _DROPS.finditer(sql):
-            for index in re.findall(NAME, found["names"]):
-                if _is_large(folded(index), new, project):
-                    yield _dropped(statement, folded(index), project)
+        if not statement.proved:
+            sql = bare(statement.sql)
+            yield from _built(statement, sql, new, project)
+            yield from _constrained(statement, sql, new, project)
+            yield from _dropped(statement, sql, new, project)
 
 
-def _created(revision: Revision) -> Iterator[str]:
-    """Yield the tables that a revision creates, also inside a block, as op.adopt_table does."""
-    for statement in revision.statements:
-        for found in _CREATES.finditer(statement.sql):
-            yield folded(found["name"])
+def _new(revision: Revision) -> Iterator[str]:
+    """Yield the tables that a revision creates, also in a block, and the indexes on them."""
+    statements = revision.statements
+    tables = {folded(found["name"]) for each in statements for found in _CREATES.finditer(each.sql)}
+    yield from tables
+    for each in statements:
+        for found in _BUILDS.finditer(bare(each.sql)):
+            if found["index"] and folded(found["name"]) in tables:
+                yield folded(found["index"])
 
 
 def _is_large(name: str, new: Collection[str], project: Project) -> bool:
@@ -114,33 +109,51 @@ def _is_large(name: str, new: Collection[str], project: Project) -> bool:
     return rows is None or rows >= project.large
 
 
-def _built(statement: Statement, table: str, project: Project) -> Found:
-    return _found(
-        statement,
-        f"CREATE INDEX: nobody writes to {_sized(table, project)} until it is built.",
-        "op.create_index_online, in a revision of online operations alone.",
+def _built(
+    statement: Statement, sql: str, new: Collection[str], project: Project
+) -> Iterator[Found]:
+    for found in _BUILDS.finditer(sql):
+        if _is_large(table := folded(found["name"]), new, project):
+            yield _found(
+                statement,
+                f"CREATE INDEX: nobody writes to {_sized(table, project)} until it is built.",
+                "op.create_index_online, in a revision of online operations alone.",
+            )
+
+
+def _constrained(
+    statement: Statement, sql: str, new: Collection[str], project: Project
+) -> Iterator[Found]:
+    for found in _CONSTRAINS.finditer(sql):
+        key, table = _KEY.search(found["clauses"]), folded(found["name"])
+        if key and _is_large(table, new, project):
+            kind, of = " ".join(key["kind"].upper().split()), _sized(table, project)
+            message = f"{kind}: nobody reads or writes {of} until its index is built."
+            yield _found(statement, message, _cure(kind))
+
+
+def _cure(kind: str) -> str:
+    if kind == "EXCLUDE":
+        return "Add it while the table is new, or when nobody works."
+    return (
+        "op.create_index_online with unique=True, which keeps the values unique; if it has to be "
+        f"a constraint, then, in a revision after it, ALTER TABLE … ADD {kind} USING INDEX."
     )
 
 
-def _constrained(statement: Statement, kind: str, table: str, project: Project) -> Found:
-    cure = "op.create_index_online with unique=True, which keeps the values unique"
-    using = f"ALTER TABLE … ADD CONSTRAINT … {kind} USING INDEX"
-    return _found(
-        statement,
-        f"{kind}: nobody reads or writes {_sized(table, project)} until its index is built.",
-        "Add it while the table is new, or when nobody works."
-        if kind == "EXCLUDE"
-        else f"{cure}; if it has to be a constraint, then, in a revision after it, {using}.",
-    )
-
-
-def _dropped(statement: Statement, index: str, project: Project) -> Found:
-    of = "its table" if project.rows is None else f"the table of {_sized(index, project)}"
-    return _found(
-        statement,
-        f"DROP INDEX {index} waits for all who use {of}, and all who come after wait for it.",
-        "op.drop_index_online, in a revision of online operations alone.",
-    )
+def _dropped(
+    statement: Statement, sql: str, new: Collection[str], project: Project
+) -> Iterator[Found]:
+    for found in _DROPS.finditer(sql):
+        for index in map(folded, re.findall(NAME, found["names"])):
+            if _is_large(index, new, project):
+                of = "" if project.rows is None else f" of {_sized(index, project)}"
+                yield _found(
+                    statement,
+                    f"DROP INDEX {index} waits for all who use the table{of}, and all who come "
+                    "after wait for it.",
+                    "op.drop_index_online, in a revision of online operations alone.",
+                )
 
 
 def _sized(name: str, project: Project) -> str:
