@@ -51,6 +51,7 @@ PUBLIC = {
         "TrigramIndex",
         "required_extensions",
     ],
+    "pgmodern.lint": ["LARGE", "RULES", "SEVERITIES", "Finding", "Severity", "lint"],
     "pgmodern.queries": [
         "Count",
         "Graph",

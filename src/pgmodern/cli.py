@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 from psycopg.errors import UndefinedTable
@@ -31,6 +31,11 @@ from pgmodern.engine import create_async_engine, create_engine, unavailable
 from pgmodern.environment import database_url
 from pgmodern.errors import EmbedderError, MigrationError, PgmodernError, SettingsError
 from pgmodern.indexes import HnswIndex
+from pgmodern.lint import LARGE
+from pgmodern.lint import SEVERITIES as LINT_SEVERITIES
+from pgmodern.lint import Severity as LintSeverity
+from pgmodern.lint import lint as judge
+from pgmodern.lint import report as judgement
 from pgmodern.progress import progress
 from pgmodern.project import existing, new
 from pgmodern.project import report as project
@@ -222,6 +227,53 @@ def partition_advice(
     for path in written:
         typer.echo(f"written: {path}", err=as_json)
     if not write and any(each.verdict in {"yes", "blocked"} for each in advised):
+        raise typer.Exit(1)
+
+
+@app.command(
+    epilog="Examples:  pgmodern lint\n\npgmodern lint base:head --format github\n\n"
+    "pgmodern lint 0027:head --json --fail-on error"
+)
+def lint(
+    revisions: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="RANGE",
+            help="START:END, or one revision; without it, what the database lacks.",
+        ),
+    ] = None,
+    form: Annotated[
+        Literal["text", "json", "github"],
+        typer.Option("--format", help="github: annotations of a pull request."),
+    ] = "text",
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    fail_on: Annotated[
+        LintSeverity, typer.Option(help="The least severity for which the exit code is 1.")
+    ] = "warning",
+    large: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="ROWS", help="How many rows make a table large, where it can be asked."
+        ),
+    ] = LARGE,
+    squawk: Annotated[
+        bool, typer.Option("--squawk/--no-squawk", help="Whether to ask squawk as well.")
+    ] = True,
+    config: Annotated[Path, typer.Option("--config", "-c", help="Alembic's configuration.")] = Path(
+        "alembic.ini"
+    ),
+) -> None:
+    """Find what is wrong with revisions before they run; with a range, without a database."""
+    found = judge(config, revisions, large=large, squawk=squawk)
+    if as_json or form == "json":
+        typer.echo(judgement.as_json(found))
+    elif form == "github":
+        for line in judgement.annotations(found):
+            typer.echo(line)
+    else:
+        judgement.write(Console(), found)
+    least = LINT_SEVERITIES.index(fail_on)
+    if any(LINT_SEVERITIES.index(each.severity) >= least for each in found):
         raise typer.Exit(1)
 
 

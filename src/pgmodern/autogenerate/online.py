@@ -24,7 +24,7 @@ from sqlalchemy import Column, Connection, Index, MetaData, Table
 from sqlalchemy.schema import CreateColumn
 from sqlalchemy.types import TypeEngine
 
-from pgmodern.autogenerate import catalogue, plain_index, remarks, twin
+from pgmodern.autogenerate import catalogue, plain_index, remarks, search_vectors, twin
 from pgmodern.autogenerate.body import Step
 from pgmodern.autogenerate.catalogue import Catalogue, Name
 from pgmodern.autogenerate.plain_index import CreateIndex
@@ -39,6 +39,7 @@ from pgmodern.operations.literal import DIALECT
 from pgmodern.operations.names import fitting
 from pgmodern.operations.not_null import DropNotNullOnline, SetNotNullOnline
 from pgmodern.operations.replaced_column import ReplacedColumn
+from pgmodern.operations.search_vector import AddSearchVector, AddSearchVectorOnline
 from pgmodern.operations.unique_constraint import AddUniqueConstraintOnline
 
 
@@ -52,6 +53,7 @@ class Rewriter:
     born: set[Name]
     dying: set[Name]
     retyped: set[Name] = field(default_factory=set)
+    put_by: set[tuple[Name, str]] = field(default_factory=set)
 
     def steps(self, operations: list[MigrateOperation], name: Name) -> Iterator[Step]:
         """Yield the steps for the operations on one table."""
@@ -165,7 +167,7 @@ class Rewriter:
         schema, table, column = operation.schema, operation.table_name, operation.column_name
         if operation.modify_type is not None:
             yield from self._drop_replaced(name, column)
-            yield self._change_type(operation, name)
+            yield from self._beside_triggers(self._change_type(operation, name), name)
         if operation.modify_nullable is not None:
             kind = DropNotNullOnline if operation.modify_nullable else SetNotNullOnline
             yield kind(table, column, schema)
@@ -175,6 +177,24 @@ class Rewriter:
             rest.existing_type = operation.modify_type
         if rest.has_changes():
             yield rest
+
+    def _beside_triggers(self, change: MigrateOperation, name: Name) -> Iterator[MigrateOperation]:
+        """Yield a change of type, without the search vectors that keep the column from it."""
+        column = str(getattr(change, "column_name", ""))
+        readers = list(search_vectors.readers(self.found, name, column))
+        vectors = [each for each in readers if isinstance(each, AddSearchVectorOnline)]
+        if len(vectors) < len(readers):
+            yield from readers
+        elif isinstance(change, AlterColumnOp):
+            kept = [AddSearchVector.of(each) for each in vectors]
+            drops = [each.reverse() for each in kept]
+            yield ModifyTableOps(name[1], [*drops, change, *kept], schema=name[0])
+        else:
+            dropped = [each for each in vectors if (name, each.column_name) not in self.put_by]
+            self.put_by |= {(name, each.column_name) for each in dropped}
+            yield from (each.reverse() for each in dropped)
+            yield change
+            yield from dropped
 
     def _change_type(self, operation: AlterColumnOp, name: Name) -> MigrateOperation:
         column, table = quoted(operation.column_name), _quoted(name)

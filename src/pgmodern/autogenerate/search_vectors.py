@@ -133,25 +133,34 @@ def _drop_with_column(
     operations.ops.append(DropSearchVectorOnline(name[1], column, name[0], held))
 
 
-def kept_from(found: Catalogue, name: Name, source: str) -> Iterator[AddSearchVectorOnline | ByHand]:
+def readers(found: Catalogue, name: Name, source: str) -> Iterator[AddSearchVectorOnline | ByHand]:
     """Yield the search vectors of a table whose trigger reads a column.
 
     Its type cannot change while the trigger is there.
     """
     for trigger in found.triggers.get(name, {}).values():
         read = read_source(trigger.source)
-        if read is None or source not in read[0]:
+        if read is None or source not in read.sources:
             continue
-        (column,) = target_of(trigger.source)
-        held = _read(name, column, trigger.source, found.keys.get(name))
+        held = _read(name, read.column, trigger.source, found.keys.get(name))
         if held is not None:
             held.kept_column = True
+            held.index_name = _index_name(found, name, read.column) or held.index_name
         yield held or ByHand(
             f"{name[1]}.{source}",
             f"the trigger {trigger.name} reads it, and keeps its type from being changed: it was "
             "changed by hand.",
             name[0],
         )
+
+
+def _index_name(found: Catalogue, name: Name, column: str) -> str | None:
+    """Return the name of the index of a search vector."""
+    for (schema, index_name), index in found.indexes.items():
+        is_of_table = (schema, index.definition.table_name) == name
+        if is_of_table and index.column_names == [column] and index.definition.method == "gin":
+            return index_name
+    return None
 
 
 def _vector(
@@ -167,10 +176,8 @@ def _read(name: Name, column: str, source: str, key: Key | None) -> AddSearchVec
     read = read_source(source)
     if read is None or key is None:
         return None
-    sources, configuration = read
-    held = AddSearchVectorOnline(
-        name[1], column, sources, configuration, key.column, key.type, name[0]
-    )
+    made_of = read.sources, read.configuration
+    held = AddSearchVectorOnline(name[1], column, *made_of, key.column, key.type, name[0])
     return held if held.source == source else None
 
 

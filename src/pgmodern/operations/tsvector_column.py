@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Self
 
 from sqlalchemy import column, table
@@ -120,16 +121,26 @@ _PART = re.compile(
 )
 
 
-def read_source(source: str) -> tuple[dict[str, Weight], str] | None:
-    """Return the columns with their weights, and the configuration, that a trigger reads.
+_TARGET = re.compile(r"NEW\.(\"(?:[^\"]|\"\")+\") :=")
 
-    None for the source of a function that is not ours, or that somebody has changed.
-    """
-    parts = _PART.findall(source)
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a trigger's source says: which column it fills, from which, and with what words."""
+
+    column: str
+    sources: dict[str, Weight]
+    configuration: str
+
+
+def read_source(source: str) -> Read | None:
+    """Return what a trigger does; None for a function that is not ours, or was changed by hand."""
+    targets, parts = _TARGET.findall(source), _PART.findall(source)
     configurations = {configuration.replace("''", "'") for configuration, _, _ in parts}
-    if len(configurations) != 1:
+    if len(configurations) != 1 or len(targets) != 1:
         return None
-    return {_unquoted(name): weight for _, name, weight in parts}, configurations.pop()
+    weights = {_unquoted(name): weight for _, name, weight in parts}
+    return Read(_unquoted(targets[0]), weights, configurations.pop())
 
 
 def _unquoted(name: str) -> str:
