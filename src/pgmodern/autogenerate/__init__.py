@@ -44,9 +44,9 @@ def prepare(
     asked = [
         Declared(
             table,
-            list(indexes.unclear(table, name, found)),
-            list(check_constraints.unclear(table, name, found)),
-            list(computed.unclear(table, name, found)),
+            dict(indexes.unclear(table, name, found)),
+            dict(check_constraints.unclear(table, name, found)),
+            dict(computed.unclear(table, name, found)),
             partitions.unclear(table, name, found),
         )
         for name, table in comparison.existing(context, found)

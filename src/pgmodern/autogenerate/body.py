@@ -14,10 +14,14 @@ from pgmodern.autogenerate.formatting import comment, formatted
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An operation, and what a human eye should see before it runs."""
+    """An operation, and what a human eye should see before it runs.
+
+    One that `is_first` goes before everything that runs in a transaction.
+    """
 
     operation: MigrateOperation
     remarks: tuple[str, ...] = ()
+    is_first: bool = False
 
 
 class Body(OpContainer):

@@ -24,12 +24,14 @@ from pgmodern.operations.names import fitting
 DROP_UNDECLARED = "pgmodern_drop_undeclared"
 
 
-def unclear(table: Table, name: Name, found: Catalogue) -> Iterator[CheckConstraint]:
-    """Yield the constraints that only the server can compare with those that are there."""
+def unclear(
+    table: Table, name: Name, found: Catalogue
+) -> Iterator[tuple[CheckConstraint, Collection[str]]]:
+    """Yield the constraints that only the server can compare, with all that are there."""
     there = {check.definition for check in found.checks.get(name, {}).values()}
     for check in _declared(table):
         if f"CHECK ({expression(check.sqltext)})" not in there:
-            yield check
+            yield check, there
 
 
 def _declared(table: Table) -> Iterator[CheckConstraint]:

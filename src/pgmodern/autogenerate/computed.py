@@ -18,14 +18,14 @@ from pgmodern.operations.literal import expression
 _EXPRESSIONS_CHANGE, _VIRTUAL = 170_000, 180_000  # versions of the server
 
 
-def unclear(table: Table, name: Name, found: Catalogue) -> Iterator[Column[Any]]:
-    """Yield the columns that only the server can compare with those that are there."""
+def unclear(table: Table, name: Name, found: Catalogue) -> Iterator[tuple[Column[Any], str]]:
+    """Yield the columns that only the server can compare, with the expressions that are there."""
     for column in table.columns:
         there = found.generated.get((name, column.name))
         if there is None or column.computed is None:
             continue
         if expression(column.computed.sqltext) != there.expression:
-            yield column
+            yield column, there.expression
 
 
 def keep_quiet(

@@ -16,11 +16,11 @@ from alembic.operations.ops import (
 )
 from alembic.runtime.migration import MigrationContext
 
-from pgmodern.autogenerate import remarks
+from pgmodern.autogenerate import online, remarks
 from pgmodern.autogenerate.body import Body, Step
 from pgmodern.autogenerate.catalogue import Name
 from pgmodern.autogenerate.comparison import Comparison, of
-from pgmodern.autogenerate.online import Rewriter
+from pgmodern.autogenerate.online import Facts
 from pgmodern.autogenerate.order import in_revisions
 from pgmodern.errors import MigrationError
 from pgmodern.operations.by_hand import ByHand
@@ -53,10 +53,10 @@ def _steps(context: AutogenContext, operations: Sequence[MigrateOperation]) -> I
     }
     born = {_named(each) for each in operations if isinstance(each, CreateTableOp)}
     dying = {_named(each) for each in operations if isinstance(each, DropTableOp)}
-    rewriter = Rewriter(connection, comparison.catalogue, declared, born, dying)
+    facts = Facts(connection, comparison.catalogue, declared, born, dying)
     for each in operations:
         if isinstance(each, ModifyTableOps):
-            yield from rewriter.steps(list(each.ops), (each.schema, each.table_name))
+            yield from online.steps(facts, (each.schema, each.table_name), each.ops)
         else:
             name = (getattr(each, "schema", None), str(getattr(each, "table_name", None)))
             yield Step(each, tuple(remarks.remarks(each, name, comparison.catalogue)))
@@ -108,4 +108,5 @@ def _back(steps: Sequence[Step], comparison: Comparison) -> Iterator[Step]:
             operation = ByHand(type(step.operation).__name__, f"not undone: {said}")
         for each in operation.ops if isinstance(operation, ModifyTableOps) else [operation]:
             name = (getattr(each, "schema", None), str(getattr(each, "table_name", None)))
-            yield Step(each, tuple(remarks.remarks(each, name, comparison.catalogue)))
+            facts = each, name, comparison.catalogue
+            yield Step(each, (*remarks.remarks(*facts), *remarks.of_way_back(*facts)))

@@ -3,9 +3,9 @@
 A table that is created in the same revision has no rows and no readers: plain operations serve.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from alembic.operations import MigrateOperation
@@ -22,226 +22,221 @@ from alembic.operations.ops import (
 )
 from sqlalchemy import Column, Connection, Index, MetaData, Table
 from sqlalchemy.schema import CreateColumn
-from sqlalchemy.types import TypeEngine
 
-from pgmodern.autogenerate import catalogue, plain_index, remarks, search_vectors, twin
+from pgmodern.autogenerate import (
+    catalogue,
+    column_types,
+    constraints,
+    plain_index,
+    remarks,
+    search_vectors,
+    twin,
+)
 from pgmodern.autogenerate.body import Step
 from pgmodern.autogenerate.catalogue import Catalogue, Name
 from pgmodern.autogenerate.plain_index import CreateIndex
 from pgmodern.indexes.catalogue import quoted
-from pgmodern.operations.by_hand import ByHand
-from pgmodern.operations.change_column_type import ChangeColumnTypeOnline, DropReplacedColumn
+from pgmodern.operations.change_column_type import DropReplacedColumn
 from pgmodern.operations.column_expression import DropColumnExpression
-from pgmodern.operations.constraint import DropConstraintOnline
-from pgmodern.operations.foreign_key import AddForeignKeyOnline, ForeignKey
 from pgmodern.operations.index import CreateIndexOnline, DropIndexOnline, ReplaceIndexOnline
 from pgmodern.operations.literal import DIALECT
-from pgmodern.operations.names import fitting
 from pgmodern.operations.not_null import DropNotNullOnline, SetNotNullOnline
 from pgmodern.operations.replaced_column import ReplacedColumn
 from pgmodern.operations.search_vector import AddSearchVector, AddSearchVectorOnline
-from pgmodern.operations.unique_constraint import AddUniqueConstraintOnline
+
+Steps = Iterator[MigrateOperation | Step]
 
 
-@dataclass(slots=True)
-class Rewriter:
-    """Says how each operation is done online; asks the server what an ALTER TABLE would cost."""
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of all tables: what there is, what is declared, what comes and goes."""
 
     connection: Connection
     found: Catalogue
-    declared: dict[tuple[str | None, str], Index]
+    declared: dict[Name, Index]
     born: set[Name]
     dying: set[Name]
-    retyped: set[Name] = field(default_factory=set)
-    put_by: set[tuple[Name, str]] = field(default_factory=set)
 
-    def steps(self, operations: list[MigrateOperation], name: Name) -> Iterator[Step]:
-        """Yield the steps for the operations on one table."""
-        if name in self.born | self.dying:
-            yield from (self._step(self._plain(each), name) for each in operations)
-            return
-        self.retyped |= {name for each in operations if _changes_type(each)}
-        made = {each.index_name for each in operations if isinstance(each, CreateIndexOp)}
-        dropped = {each.index_name for each in operations if isinstance(each, DropIndexOp)}
-        for operation in operations:
-            for each in self._online(operation, name, (made & dropped)):
-                yield each if isinstance(each, Step) else self._step(each, name)
 
-    def _step(self, operation: MigrateOperation, name: Name) -> Step:
-        return Step(operation, tuple(remarks.remarks(operation, name, self.found)))
+def steps(facts: Facts, name: Name, operations: Sequence[MigrateOperation]) -> Iterator[Step]:
+    """Yield the steps for the operations on one table."""
+    rewriting = _Rewriting(facts, name, operations)
+    plain = name in facts.born | facts.dying
+    for each in rewriting.plain() if plain else rewriting.online():
+        if isinstance(each, Step):
+            yield each
+        else:
+            yield Step(each, tuple(remarks.remarks(each, name, facts.found)))
 
-    def _plain(self, operation: MigrateOperation) -> MigrateOperation:
-        if isinstance(operation, CreateIndexOp):
-            return self._created(operation)
-        if isinstance(operation, DropIndexOp):
-            return plain_index.DropIndex(self._existing(operation))
-        return operation
+
+class _Rewriting:
+    """The operations on one table."""
+
+    def __init__(self, facts: Facts, name: Name, operations: Sequence[MigrateOperation]) -> None:
+        self._facts = facts
+        self._name = name
+        self._operations = operations
+        self._types = {
+            each.column_name: column_types.change(facts.connection, facts.found, name, each)
+            for each in operations
+            if isinstance(each, AlterColumnOp) and each.modify_type is not None
+        }
+        self._made = {str(e.index_name) for e in operations if isinstance(e, CreateIndexOp)}
+        self._dropped = {str(e.index_name) for e in operations if isinstance(e, DropIndexOp)}
+        self._put_by: set[str] = set()
+
+    def plain(self) -> Iterator[MigrateOperation]:
+        """Yield the operations, indexes as a revision writes them."""
+        for each in self._operations:
+            if isinstance(each, CreateIndexOp):
+                yield self._created(each)
+            elif isinstance(each, DropIndexOp):
+                yield plain_index.DropIndex(self._existing(str(each.index_name)))
+            else:
+                yield each
+
+    def online(self) -> Steps:
+        """Yield the operations as they are done online."""
+        yield from self._read_anew()
+        for operation in self._operations:
+            match operation:
+                case CreateIndexOp() | DropIndexOp():
+                    yield from self._index(operation)
+                case CreateUniqueConstraintOp() | CreateForeignKeyOp() | DropConstraintOp():
+                    yield constraints.online(operation)
+                case _:
+                    yield from self._column(operation)
 
     def _created(self, operation: CreateIndexOp) -> CreateIndex:
-        index = self.declared.get((operation.schema, str(operation.index_name)))
+        index = self._facts.declared.get((self._name[0], str(operation.index_name)))
         return plain_index.from_declared(operation.to_index() if index is None else index)
 
-    def _existing(self, operation: CreateIndexOp | DropIndexOp) -> CreateIndex:
-        name = (operation.schema, str(operation.index_name))
-        return plain_index.from_catalogue(name, self.found.indexes[name])
+    def _existing(self, name: str) -> CreateIndex:
+        key = (self._name[0], name)
+        return plain_index.from_catalogue(key, self._facts.found.indexes[key])
 
-    def _online(
-        self, operation: MigrateOperation, name: Name, replaced: set[Any]
-    ) -> Iterator[MigrateOperation | Step]:
-        match operation:
-            case CreateIndexOp():
-                wanted = self._created(operation)
-                if operation.index_name not in replaced or name in self.retyped:
-                    yield CreateIndexOnline(wanted)
-                else:
-                    key = (operation.schema, str(operation.index_name))
-                    before = plain_index.from_catalogue(key, self.found.indexes[key])
-                    yield ReplaceIndexOnline(wanted, before)
-            case DropIndexOp():
-                if operation.index_name not in replaced or name in self.retyped:
-                    existing = self._existing(operation)
-                    yield DropIndexOnline(str(operation.index_name), operation.schema, existing)
-            case CreateUniqueConstraintOp() | CreateForeignKeyOp() | DropConstraintOp():
-                yield _constraint(operation)
-            case _:
-                yield from self._of_column(operation, name)
+    def _depending(self, columns: Sequence[str]) -> Iterator[tuple[str, catalogue.Index]]:
+        """Yield the indexes that depend on columns, and that are to stay as they are."""
+        for (schema, name), index in self._facts.found.indexes.items():
+            is_of_table = (schema, index.definition.table_name) == self._name
+            is_kept = (schema, name) in self._facts.declared and name not in self._dropped
+            if is_of_table and is_kept and set(columns) & set(index.depends_on):
+                yield name, index
 
-    def _of_column(
-        self, operation: MigrateOperation, name: Name
-    ) -> Iterator[MigrateOperation | Step]:
+    def _read_anew(self) -> Steps:
+        """Yield what builds the indexes again that a change of type would have say another thing.
+
+        Their expressions hold casts from the old type to the new one then.
+        """
+        for name, index in self._depending(list(self._types)):
+            if None in index.column_names or index.definition.predicate is not None:
+                yield self._drop_index(name)
+                wanted = plain_index.from_declared(self._facts.declared[self._name[0], name])
+                yield CreateIndexOnline(wanted)
+
+    def _index(self, operation: CreateIndexOp | DropIndexOp) -> Steps:
+        name = str(operation.index_name)
+        there = self._facts.found.indexes.get((self._name[0], name))
+        # Before a column's type changes an index may need the old one, after it the new.
+        is_retyped = there is not None and bool(set(there.depends_on) & set(self._types))
+        is_replaced = name in self._made & self._dropped and not is_retyped
+        if isinstance(operation, CreateIndexOp):
+            wanted = self._created(operation)
+            if is_replaced:
+                yield ReplaceIndexOnline(wanted, self._existing(name))
+            else:
+                yield CreateIndexOnline(wanted)
+        elif not is_replaced:
+            yield self._drop_index(name)
+
+    def _drop_index(self, name: str) -> Step:
+        """Drop an index; first of all where a type changes at once that it depends on."""
+        there = self._facts.found.indexes[self._name[0], name]
+        at_once = {key for key, each in self._types.items() if isinstance(each, AlterColumnOp)}
+        drop = DropIndexOnline(name, self._name[0], self._existing(name))
+        return Step(drop, is_first=bool(at_once & set(there.depends_on)))
+
+    def _column(self, operation: MigrateOperation) -> Steps:
         match operation:
             case AddColumnOp():
-                yield from self._add_column(operation, name)
+                yield from self._add_column(operation)
             case DropColumnOp():
-                yield from self._drop_replaced(name, operation.column_name)
+                yield from self._drop_replaced(operation.column_name)
                 yield from _drop_column(operation)
             case AlterColumnOp():
-                yield from self._alter_column(operation, name)
+                yield from self._alter_column(operation)
             case ModifyTableOps():
-                yield self._anew(operation, name)
+                yield self._anew(operation)
             case DropColumnExpression():
-                yield self._no_expression(operation, name)
+                yield self._no_expression(operation)
             case _:
                 yield operation
 
-    def _add_column(self, operation: AddColumnOp, name: Name) -> Iterator[MigrateOperation | Step]:
-        column = operation.column
+    def _add_column(self, operation: AddColumnOp) -> Steps:
+        column, schema = operation.column, self._name[0]
         if _needs_value(column):
             yield _nullable(operation)
-            yield SetNotNullOnline(operation.table_name, column.name, operation.schema)
+            yield SetNotNullOnline(operation.table_name, column.name, schema)
             return
-        definition = str(CreateColumn(_attached(column)).compile(dialect=DIALECT))
-        altered = twin.alter(self.connection, _quoted(name), f"ADD COLUMN {definition}")
-        said = remarks.of_rewrite(name, self.found) if altered and altered.rewrites else ()
+        definition = str(CreateColumn(_alone(column)).compile(dialect=DIALECT))
+        table = quoted(self._name[1], schema)
+        altered = twin.alter(self._facts.connection, table, f"ADD COLUMN {definition}")
+        is_rewritten = altered is not None and altered.rewrites
+        said = remarks.of_rewrite(self._name, self._facts.found) if is_rewritten else ()
         yield Step(operation, tuple(said))
 
-    def _drop_replaced(self, name: Name, column: str) -> Iterator[MigrateOperation]:
+    def _drop_replaced(self, column: str) -> Iterator[MigrateOperation]:
         """Drop what a change of type left of a column, and the trigger that would fail without."""
-        schema, table = name
-        if (name, ReplacedColumn(table, column, schema).old) in self.found.replaced_columns:
+        schema, table = self._name
+        left = (self._name, ReplacedColumn(table, column, schema).old)
+        if left in self._facts.found.replaced_columns:
             yield DropReplacedColumn(table, column, schema)
 
-    def _anew(self, operation: ModifyTableOps, name: Name) -> ModifyTableOps:
-        """Return the operations that make a column anew, and the indexes that go with it."""
-        schema, table = name
-        dropped = [each.column_name for each in operation.ops if isinstance(each, DropColumnOp)]
-        gone = dict(self._depending(name, dropped))
-        drops = [plain_index.DropIndex(plain_index.from_catalogue(*each)) for each in gone.items()]
-        creates = [plain_index.from_declared(self.declared[key]) for key in gone]
-        return ModifyTableOps(table, [*drops, *operation.ops, *creates], schema=schema)
-
-    def _no_expression(self, operation: DropColumnExpression, name: Name) -> DropColumnExpression:
-        """Return the operation, told which indexes its way back has to build again."""
-        depending = self._depending(name, [operation.column_name])
-        operation.indexes = [plain_index.from_catalogue(*each) for each in depending]
-        return operation
-
-    def _depending(self, name: Name, columns: list[str]) -> Iterator[tuple[Name, catalogue.Index]]:
-        """Yield the indexes that go with columns and that are to stay."""
-        for key, index in self.found.indexes.items():
-            is_of_table = key[0] == name[0] and index.definition.table_name == name[1]
-            if is_of_table and key in self.declared and set(columns) & set(index.depends_on):
-                yield key, index
-
-    def _alter_column(self, operation: AlterColumnOp, name: Name) -> Iterator[MigrateOperation]:
+    def _alter_column(self, operation: AlterColumnOp) -> Steps:
         schema, table, column = operation.schema, operation.table_name, operation.column_name
-        if operation.modify_type is not None:
-            yield from self._drop_replaced(name, column)
-            yield from self._beside_triggers(self._change_type(operation, name), name)
+        if (change := self._types.get(column)) is not None:
+            yield from self._drop_replaced(column)
+            yield from self._beside_triggers(change, column)
         if operation.modify_nullable is not None:
             kind = DropNotNullOnline if operation.modify_nullable else SetNotNullOnline
             yield kind(table, column, schema)
-        rest = copy(operation)
-        rest.modify_type = rest.modify_nullable = None
-        if operation.modify_type is not None:
-            rest.existing_type = operation.modify_type
-        if rest.has_changes():
+        if (rest := column_types.without_type(operation)) is not None:
             yield rest
 
-    def _beside_triggers(self, change: MigrateOperation, name: Name) -> Iterator[MigrateOperation]:
+    def _beside_triggers(self, change: MigrateOperation, column: str) -> Steps:
         """Yield a change of type, without the search vectors that keep the column from it."""
-        column = str(getattr(change, "column_name", ""))
-        readers = list(search_vectors.readers(self.found, name, column))
+        readers = list(search_vectors.readers(self._facts.found, self._name, column))
         vectors = [each for each in readers if isinstance(each, AddSearchVectorOnline)]
         if len(vectors) < len(readers):
             yield from readers
+        elif not vectors:
+            yield change
         elif isinstance(change, AlterColumnOp):
             kept = [AddSearchVector.of(each) for each in vectors]
-            drops = [each.reverse() for each in kept]
-            yield ModifyTableOps(name[1], [*drops, change, *kept], schema=name[0])
+            together = [*(each.reverse() for each in kept), change, *kept]
+            yield ModifyTableOps(self._name[1], together, schema=self._name[0])
         else:
-            dropped = [each for each in vectors if (name, each.column_name) not in self.put_by]
-            self.put_by |= {(name, each.column_name) for each in dropped}
+            dropped = [each for each in vectors if each.column_name not in self._put_by]
+            self._put_by |= {each.column_name for each in dropped}
             yield from (each.reverse() for each in dropped)
             yield change
             yield from dropped
 
-    def _change_type(self, operation: AlterColumnOp, name: Name) -> MigrateOperation:
-        column, table = quoted(operation.column_name), _quoted(name)
-        new, old = _type(operation.modify_type), _type(operation.existing_type)
-        clause = f"ALTER COLUMN {column} TYPE {new}"
-        altered, using = twin.alter(self.connection, table, clause), None
-        if altered is None:
-            using = f"{column}::{new}"
-            altered = twin.alter(self.connection, table, f"{clause} USING {using}")
-        key = self.found.keys.get(name)
-        if altered is not None and not altered.rewrites:
-            plain = copy(operation)
-            plain.modify_nullable, plain.modify_comment = None, False
-            plain.modify_server_default = False
-            return plain
-        if altered is None or key is None:
-            why = "there is no cast" if altered is None else "the table has no key of one column"
-            return ByHand(
-                f"{name[1]}.{operation.column_name}",
-                f"it is {old}, and declared to be {new}: {why}. op.change_column_type_online "
-                "takes the conversion as `using`, and the key.",
-                name[0],
-            )
-        return ChangeColumnTypeOnline(
-            operation.table_name,
-            operation.column_name,
-            new,
-            using,
-            f"{column}::{old}",
-            key.column,
-            key.type,
-            operation.schema,
-            old,
-        )
+    def _anew(self, operation: ModifyTableOps) -> ModifyTableOps:
+        """Return the operations that make a column anew, and the indexes that go with it."""
+        schema, table = self._name
+        dropped = [each.column_name for each in operation.ops if isinstance(each, DropColumnOp)]
+        gone = [name for name, _ in self._depending(dropped)]
+        drops = [plain_index.DropIndex(self._existing(name)) for name in gone]
+        declared = (self._facts.declared[schema, name] for name in gone)
+        creates = map(plain_index.from_declared, declared)
+        return ModifyTableOps(table, [*drops, *operation.ops, *creates], schema=schema)
 
-
-def _changes_type(operation: MigrateOperation) -> bool:
-    return isinstance(operation, AlterColumnOp) and operation.modify_type is not None
-
-
-def _quoted(name: Name) -> str:
-    return quoted(name[1], name[0])
-
-
-def _type(type_: Any) -> str:
-    assert isinstance(type_, TypeEngine)
-    return str(type_.compile(DIALECT))
+    def _no_expression(self, operation: DropColumnExpression) -> DropColumnExpression:
+        """Return the operation, told which indexes its way back has to build again."""
+        depending = self._depending([operation.column_name])
+        operation.indexes = [self._existing(name) for name, _ in depending]
+        return operation
 
 
 def _needs_value(column: Column[Any]) -> bool:
@@ -256,18 +251,17 @@ def _nullable(operation: AddColumnOp) -> AddColumnOp:
     return AddColumnOp.from_column_and_tablename(operation.schema, operation.table_name, column)
 
 
-def _attached(column: Column[Any]) -> Column[Any]:
+def _alone(column: Column[Any]) -> Column[Any]:
     """Return the column in a table of its own, without what refers to others."""
-    alone = Column(
+    generated = [each for each in (column.identity, column.computed) if each is not None]
+    alone: Column[Any] = Column(
         column.name,
         column.type,
-        *[each for each in (column.identity, column.computed) if each is not None],
+        *(copy(each) for each in generated),
         nullable=column.nullable,
-        server_default=None
-        if column.identity is not None or column.computed is not None
-        else column.server_default,
+        server_default=None if generated else column.server_default,
     )
-    Table("alone", MetaData(), copy(alone))
+    Table("alone", MetaData(), alone)
     return alone
 
 
@@ -280,52 +274,3 @@ def _drop_column(operation: DropColumnOp) -> Iterator[MigrateOperation]:
         column.nullable = True
     schema, table = operation.schema, operation.table_name
     yield DropColumnOp.from_column_and_tablename(schema, table, column)
-
-
-def _constraint(
-    operation: CreateUniqueConstraintOp | CreateForeignKeyOp | DropConstraintOp,
-) -> MigrateOperation:
-    if isinstance(operation, CreateUniqueConstraintOp):
-        return _unique(operation)
-    if isinstance(operation, CreateForeignKeyOp):
-        return AddForeignKeyOnline(_foreign_key(operation))
-    before = operation.reverse()
-    if isinstance(before, CreateUniqueConstraintOp | CreateForeignKeyOp):
-        name, table, schema = operation.constraint_name, operation.table_name, operation.schema
-        return DropConstraintOnline(str(name), table, schema, _constraint(before))
-    return operation
-
-
-def _unique(operation: CreateUniqueConstraintOp) -> AddUniqueConstraintOnline:
-    kw, table = operation.kw, operation.table_name
-    columns = [str(column) for column in operation.columns]
-    name = str(operation.constraint_name or fitting("_".join([table, *columns, "key"])))
-    return AddUniqueConstraintOnline(
-        name,
-        table,
-        columns,
-        operation.schema,
-        nulls_not_distinct=bool(kw.get("postgresql_nulls_not_distinct")),
-        include=list(kw.get("postgresql_include") or ()),
-        deferrable=bool(kw.get("deferrable")),
-        initially=kw.get("initially"),
-    )
-
-
-def _foreign_key(operation: CreateForeignKeyOp) -> ForeignKey:
-    kw, table = operation.kw, operation.source_table
-    local = [str(column) for column in operation.local_cols]
-    return ForeignKey(
-        str(operation.constraint_name or fitting("_".join([table, *local, "fkey"]))),
-        table,
-        operation.referent_table,
-        local,
-        [str(column) for column in operation.remote_cols],
-        kw.get("onupdate"),
-        kw.get("ondelete"),
-        kw.get("deferrable"),
-        kw.get("initially"),
-        kw.get("match"),
-        kw.get("source_schema"),
-        kw.get("referent_schema"),
-    )

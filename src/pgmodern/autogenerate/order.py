@@ -2,7 +2,7 @@
 
 First what comes into being and stops nobody, in one transaction; then what is done online; then
 what goes, in one transaction again, when nothing depends on it any more. Parts that are empty are
-left out.
+left out. Before all, online, goes an index that depends on a type that changes at once.
 """
 
 from collections.abc import Iterable, Sequence
@@ -56,18 +56,22 @@ _CONTRACTING = (DropColumnOp, DropTableOp, DropIndex, DropSearchVector)
 
 def in_revisions(steps: Iterable[Step]) -> list[list[Step]]:
     """Divide steps into revisions, each of which runs in one way."""
-    expand, online, contract = list[Step](), list[Step](), list[Step]()
+    first, expand = list[Step](), list[Step]()
+    online, contract = list[Step](), list[Step]()
     for step in steps:
         if isinstance(step.operation, tuple(_ONLINE)):
-            online.append(step)
+            (first if step.is_first else online).append(step)
         else:
             goes = isinstance(step.operation, _CONTRACTING)
             (contract if goes else expand).append(step)
-    online.sort(key=lambda step: _rank(step.operation))
     contract = _referents_last(contract)
+    if not expand:
+        online, first = first + online, []
     if not online:
         expand, contract = expand + contract, []
-    return [part for part in (expand, online, contract) if part]
+    for part in (first, online):
+        part.sort(key=lambda step: _rank(step.operation))
+    return [part for part in (first, expand, online, contract) if part]
 
 
 def _rank(operation: MigrateOperation) -> tuple[int, bool]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from alembic.operations import MigrateOperation
-from alembic.operations.ops import DropColumnOp, DropTableOp, ModifyTableOps
+from alembic.operations.ops import AlterColumnOp, DropColumnOp, DropTableOp, ModifyTableOps
 
 from pgmodern.autogenerate.catalogue import Catalogue, Name, Size
 from pgmodern.operations.change_column_type import ChangeColumnTypeOnline, DropReplacedColumn
@@ -33,7 +33,7 @@ def remarks(operation: MigrateOperation, name: Name, found: Catalogue) -> Iterat
                 f"op.drop_replaced_column({operation.replaced.table!r}, "
                 f"{operation.replaced.column!r}) in a later revision."
             )
-        case ModifyTableOps():
+        case ModifyTableOps() if any(isinstance(each, DropColumnOp) for each in operation.ops):
             yield (
                 "DATA LOSS: what the column holds goes, and it is generated anew. LONG REWRITE: "
                 f"under ACCESS EXCLUSIVE, {_held(size)}."
@@ -61,6 +61,16 @@ def of_rewrite(name: Name, found: Catalogue) -> Iterator[str]:
         f"LONG REWRITE: every row is written anew under ACCESS EXCLUSIVE, {_held(size)}. Where "
         "that is too long, add the column without it and fill it with op.backfill_online."
     )
+
+
+def of_way_back(operation: MigrateOperation, name: Name, found: Catalogue) -> Iterator[str]:
+    """Yield what is to be said of a downgrade whose upgrade took an instant."""
+    if isinstance(operation, AlterColumnOp) and operation.modify_type is not None:
+        size = found.sizes.get(name, Size(0, 0))
+        yield (
+            "LONG REWRITE: what took an instant on the way up may check or write every row on "
+            f"the way down, under ACCESS EXCLUSIVE, {_held(size)}."
+        )
 
 
 def _of_build(operation: CreateIndexOnline | ReplaceIndexOnline, size: Size) -> Iterator[str]:

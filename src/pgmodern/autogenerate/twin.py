@@ -7,7 +7,6 @@ inwards. So each is asked for twice, and both answers count.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -26,12 +25,15 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Declared:
-    """What only the server can read of what an existing table's model declares."""
+    """What only the server can read of what an existing table's model declares.
+
+    Each with what the catalogue has in its place.
+    """
 
     table: Table
-    indexes: list[Index] = field(default_factory=list)
-    checks: list[CheckConstraint] = field(default_factory=list)
-    computed: list[Column[Any]] = field(default_factory=list)
+    indexes: dict[Index, Definition] = field(default_factory=dict)
+    checks: dict[CheckConstraint, Collection[str]] = field(default_factory=dict)
+    computed: dict[Column[Any], str] = field(default_factory=dict)
     partition_by: str | None = None
 
     @property
@@ -94,15 +96,16 @@ class _Trial:
         self._found = found
         self._probes: dict[str, Any] = {}
         self._read: set[str] = set()
+        self._there: dict[Any, Any] = {}
 
     def make(self, tables: Sequence[Declared]) -> None:
-        """Make what the tables declare, read it back, and make that again."""
+        """Make what the tables declare, read it back, and make again what differs."""
         for each in tables:
+            for there in (each.indexes, each.checks, each.computed):
+                self._there.update(there)
             self._make_table(each)
-        again = list(self._read_back())
-        for statement in again:
-            self._try(statement)
-        if again:
+        if again := list(self._read_back()):
+            self._try_all(again)
             list(self._read_back())
         for name, columns in self._rows(_CHECK_COLUMNS):
             self._found.check_columns[self._probes[name]] = columns
@@ -117,13 +120,23 @@ class _Trial:
             self._try(f"CREATE TABLE {name} (LIKE {original}) PARTITION BY {declared.partition_by}")
         # ACCESS SHARE on the original. Of the same name, so that it may stand in an expression.
         self._execute(f"CREATE TABLE {twin} (LIKE {original})")
-        for index in declared.indexes:
-            self._try(index_statement(copied(index, "pg_temp", self._probe(index))))
-        for check in declared.checks:
-            self._try(self._check(check, f"CHECK ({expression(check.sqltext)})"))
-        for column in declared.computed:
-            assert column.computed is not None
-            self._try(self._column(column, expression(column.computed.sqltext)))
+        self._try_all(
+            [
+                *(self._index(index, index) for index in declared.indexes),
+                *(
+                    self._check(check, f"CHECK ({expression(check.sqltext)})")
+                    for check in declared.checks
+                ),
+                *(
+                    self._column(column, expression(column.computed.sqltext))
+                    for column in declared.computed
+                    if column.computed is not None
+                ),
+            ]
+        )
+
+    def _index(self, declared: Index, index: Index) -> str:
+        return index_statement(copied(index, "pg_temp", self._probe(declared)))
 
     def _check(self, check: CheckConstraint, definition: str) -> str:
         name = quoted(self._probe(check))
@@ -144,24 +157,43 @@ class _Trial:
     def _execute(self, sql: str) -> None:
         driver(self._connection).execute(sql.encode())
 
-    def _try(self, sql: str) -> None:
-        with _savepoint(self._connection):
+    def _try_all(self, statements: Sequence[str]) -> None:
+        """Execute what can be executed; all at once where all of it can."""
+        if not statements or self._try(";".join(statements)) or len(statements) == 1:
+            return
+        for each in statements:
+            self._try(each)
+
+    def _try(self, sql: str) -> bool:
+        trial = self._connection.begin_nested()
+        try:
             self._execute(sql)
+        except Error:
+            trial.rollback()
+            return False
+        trial.commit()
+        return True
 
     def _read_back(self) -> Iterator[str]:
-        """Note what has been made since, and yield the statements that make it again."""
+        """Note what has been made since; yield what makes it again, where it is not what is there.
+
+        That is made of what was read.
+        """
         for declared, index in self._unread(self._indexes()):
             table = declared.table
             definition = replace(index.definition, table_name=table.name)
             self._found.indexes.setdefault(declared, []).append(definition)
-            again = plain_index.from_catalogue((None, table.name), index).to_index()
-            yield index_statement(copied(again, "pg_temp", self._probe(declared)))
+            if definition != self._there[declared]:
+                again = plain_index.from_catalogue((None, table.name), index).to_index()
+                yield self._index(declared, again)
         for declared, check in self._unread(self._rows(_CHECKS)):
             self._found.checks.setdefault(declared, []).append(check)
-            yield self._check(declared, check)
+            if check not in self._there[declared]:
+                yield self._check(declared, check)
         for declared, sql in self._unread(self._rows(_COMPUTED)):
             self._found.computed.setdefault(declared, []).append(sql)
-            yield self._column(declared, sql)
+            if sql != self._there[declared]:
+                yield self._column(declared, sql)
 
     def _unread(self, rows: Iterable[tuple[str, T]]) -> list[tuple[Any, T]]:
         """Return what is declared, each with what is new of it in the catalogue."""
@@ -177,18 +209,6 @@ class _Trial:
     def _rows(self, query: str) -> Iterator[tuple[str, Any]]:
         for name, value in self._connection.execute(text(query)):
             yield str(name), value
-
-
-@contextmanager
-def _savepoint(connection: Connection) -> Iterator[None]:
-    """Take back what fails in the body, and go on."""
-    trial = connection.begin_nested()
-    try:
-        yield
-    except Error:
-        trial.rollback()
-    else:
-        trial.commit()
 
 
 _CHECKS = """
@@ -229,14 +249,15 @@ def alter(connection: Connection, table: str, clause: str) -> Altered | None:
     """
     twin = quoted("pgmodern_copy", "pg_temp")
     filenode = f"SELECT pg_relation_filenode({string(twin)}::regclass)"
-    session, found = driver(connection), None
+    session = driver(connection)
     trial = connection.begin_nested()
     try:
         session.execute(f"CREATE TABLE {twin} (LIKE {table} INCLUDING GENERATED)".encode())
         before = session.execute(filenode.encode()).fetchone()
-        with _savepoint(connection):
-            session.execute(f"ALTER TABLE {twin} {clause}".encode())
-            found = Altered(session.execute(filenode.encode()).fetchone() != before)
+        session.execute(f"ALTER TABLE {twin} {clause}".encode())
+        found = Altered(session.execute(filenode.encode()).fetchone() != before)
+    except Error:
+        return None
     finally:
         trial.rollback()
     return found
