@@ -42,7 +42,11 @@ from pgmodern.operations.index import CreateIndexOnline, DropIndexOnline, Replac
 from pgmodern.operations.literal import DIALECT
 from pgmodern.operations.not_null import DropNotNullOnline, SetNotNullOnline
 from pgmodern.operations.replaced_column import ReplacedColumn
-from pgmodern.operations.search_vector import AddSearchVector, AddSearchVectorOnline
+from pgmodern.operations.search_vector import (
+    AddSearchVector,
+    AddSearchVectorOnline,
+    DropSearchVectorOnline,
+)
 
 Steps = Iterator[MigrateOperation | Step]
 
@@ -83,7 +87,8 @@ class _Rewriting:
         }
         self._made = {str(e.index_name) for e in operations if isinstance(e, CreateIndexOp)}
         self._dropped = {str(e.index_name) for e in operations if isinstance(e, DropIndexOp)}
-        self._put_by: set[str] = set()
+        # The search vectors that are out of the way of a change of type.
+        self._put_by = {e.column_name for e in operations if isinstance(e, DropSearchVectorOnline)}
 
     def plain(self) -> Iterator[MigrateOperation]:
         """Yield the operations, indexes as a revision writes them."""
