@@ -58,15 +58,6 @@ def test_alembic_ini_says_where_the_scripts_are_from_itself(
     assert Path(directory, "migrations", "env.py").is_file()
 
 
-@pytest.mark.parametrize(("installed", "line"), [(True, "hooks = ruff"), (False, "# hooks = ruff")])
-def test_revisions_are_formatted_where_ruff_is_installed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, installed: bool, line: str
-) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: installed or None)
-    lay_down(tmp_path)
-    assert line in (tmp_path / "alembic.ini").read_text().splitlines()
-
-
 def test_env_py_is_three_lines(shop: Path) -> None:
     docstring, *lines = ast.parse((shop / "migrations" / "env.py").read_text()).body
     assert [ast.unparse(each) for each in lines] == [

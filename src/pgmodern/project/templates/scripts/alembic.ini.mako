@@ -1,4 +1,3 @@
-<%! from importlib.util import find_spec %>\
 # The database is what DATABASE_URL or POSTGRES_* name (environment, then .env), else the embedded server.
 [alembic]
 script_location = ${script_location}
@@ -7,17 +6,6 @@ prepend_sys_path = %(here)s
 path_separator = os
 # Files are in the order in which they were made.
 file_template = %%(year)d%%(month).2d%%(day).2d%%(hour).2d%%(minute).2d%%(second).2d_%%(rev)s_%%(slug)s
-
-[post_write_hooks]
-# What autogenerate writes is formatted, where ruff is installed.
-% if find_spec("ruff"):
-hooks = ruff
-% else:
-# hooks = ruff
-% endif
-ruff.type = module
-ruff.module = ruff
-ruff.options = format --quiet REVISION_SCRIPT_FILENAME
 
 [loggers]
 keys = root, alembic, pgmodern
