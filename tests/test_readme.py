@@ -64,6 +64,7 @@ def shell(
     alembic = place / "venv" / "bin" / "alembic"
     alembic.write_text('#!/bin/sh\nexec python -m alembic "$@"\n')
     alembic.chmod(0o755)
+    alembic.with_name("squawk").symlink_to(Path(sys.executable).with_name("squawk"))
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(place)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     environ = environ | {
