@@ -163,6 +163,11 @@ def comment(said: str) -> Adding:
     return add
 
 
+def notifies(info: Any) -> Adding:
+    """Declare whom the table tells of changes."""
+    return lambda table: table.info.update(change_notification=info)
+
+
 def needs(*names: str) -> Adding:
     """Declare that the metadata needs extensions."""
     return lambda table: table.metadata.info.setdefault("extensions", []).extend(
@@ -335,6 +340,15 @@ CHANGES = {
     "search vector: a source that goes": Change(
         songs(words(("title", "A"), ("album", "B"))),
         songs(words(("title", "A")), without=("album",)),
+    ),
+    # Notifications of changes.
+    "notification": Change(songs(), songs(notifies(["id"])), one_way=True),
+    "notification: keys": Change(songs(notifies(["id"])), songs(notifies(["id", "title"]))),
+    "notification: channel": Change(
+        songs(notifies(["id"])), songs(notifies({"keys": ["id"], "channel": "it's: 100%"}))
+    ),
+    "notification: of a table that comes and goes": Change(
+        songs(), songs(also("artists", info={"change_notification": ["id"]}))
     ),
     # Extensions.
     "extension": Change(songs(), songs(needs("hstore")), one_way=True),

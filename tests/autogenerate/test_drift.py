@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text
 
 from pgmodern.extensions import Extension
 from pgmodern.indexes import TrigramIndex
-from tests.autogenerate.changes import ROWS, Adding, check, index, plays, songs, words
+from tests.autogenerate.changes import ROWS, Adding, check, index, notifies, plays, songs, words
 from tests.autogenerate.conftest import Project, unformatted
 
 SEARCHED: list[Adding] = [words(("title", "A"), ("album", "B"))]
@@ -46,6 +46,16 @@ SEEN: dict[str, tuple[list[Adding], str]] = {
         SEARCHED,
         f"CREATE OR REPLACE FUNCTION {TRIGGER}() RETURNS trigger LANGUAGE plpgsql "
         "AS $$ BEGIN NEW.found := to_tsvector('simple', NEW.title); RETURN NEW; END $$",
+    ),
+    "a notification's body": (
+        [notifies(["id"])],
+        "DO $$ BEGIN EXECUTE replace(pg_get_functiondef((SELECT oid FROM pg_proc "
+        "WHERE proname LIKE 'songs_changed%')), 'LIMIT 1001', 'LIMIT 7'); END $$",
+    ),
+    "a notification's trigger": (
+        [notifies(["id"])],
+        "DO $$ BEGIN EXECUTE 'DROP TRIGGER ' || (SELECT quote_ident(min(tgname)) FROM pg_trigger "
+        "WHERE tgname LIKE 'songs_changed%') || ' ON songs'; END $$",
     ),
     "a configuration that is gone": (
         [words(("title", "A"))],

@@ -14,6 +14,7 @@ from alembic.util import DispatchPriority, PriorityDispatchResult
 from pgmodern.autogenerate import (
     body,
     catalogue,
+    change_notifications,
     check_constraints,
     comparison,
     computed,
@@ -70,6 +71,7 @@ def register() -> None:
         search_vectors,
         computed,
         check_constraints,
+        change_notifications,
         partitions,
         plain_index,
         body,

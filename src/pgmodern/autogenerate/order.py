@@ -15,6 +15,7 @@ from sqlalchemy import ForeignKeyConstraint
 from pgmodern.autogenerate.body import Step
 from pgmodern.autogenerate.plain_index import DropIndex
 from pgmodern.operations.change_column_type import ChangeColumnTypeOnline
+from pgmodern.operations.change_notification import DropChangeNotification
 from pgmodern.operations.check_constraint import (
     AddCheckConstraintOnline,
     ReplaceCheckConstraintOnline,
@@ -50,7 +51,7 @@ _ONLINE: Sequence[type[MigrateOperation]] = (
     AddForeignKeyOnline,
     PartitionTableOnline,
 )
-_CONTRACTING = (DropColumnOp, DropTableOp, DropIndex, DropSearchVector)
+_CONTRACTING = (DropChangeNotification, DropColumnOp, DropIndex, DropSearchVector, DropTableOp)
 """What goes when nothing depends on it any more."""
 
 

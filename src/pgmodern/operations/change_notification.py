@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from alembic.autogenerate import renderers
@@ -32,6 +33,7 @@ class CreateChangeNotification(Operation):
 
     Four triggers for each statement, not for each row. Takes SHARE ROW EXCLUSIVE on the table for
     an instant: reads go on, and writers wait for it behind the transactions that have written.
+    One that is there is replaced; `replaced` is what it was, for the way back.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class CreateChangeNotification(Operation):
         self.keys = list(keys)
         self.schema = schema
         self.channel = channel or fitting("_".join([*_path(table_name, schema), "changed"]))
+        self.replaced: CreateChangeNotification | None = None
 
     @classmethod
     def create_change_notification(
@@ -66,9 +69,20 @@ class CreateChangeNotification(Operation):
         """
         operations.invoke(cls(table_name, keys, channel, schema))
 
-    def reverse(self) -> DropChangeNotification:
+    def reverse(self) -> CreateChangeNotification | DropChangeNotification:
         """Return the operation that undoes this one."""
-        return DropChangeNotification(self.table_name, self.schema, self)
+        if self.replaced is None:
+            return DropChangeNotification(self.table_name, self.schema, self)
+        back = CreateChangeNotification(
+            self.table_name, self.replaced.keys, self.replaced.channel, self.schema
+        )
+        back.replaced = self
+        return back
+
+    @property
+    def triggers(self) -> list[str]:
+        """The names of the triggers."""
+        return [_name(self.table_name, self.schema, event) for event in _EVENTS]
 
     def definitions(self) -> tuple[str, ...]:
         """The statements that look for the columns, and make function and triggers."""
@@ -78,7 +92,7 @@ class CreateChangeNotification(Operation):
         return (
             f"DO $keys$ BEGIN PERFORM {columns} FROM {table} LIMIT 0; END $keys$",
             f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql "
-            f"AS $notify${self._body()}$notify$",
+            f"AS $notify${self.source}$notify$",
             *(
                 # SHARE ROW EXCLUSIVE
                 f"CREATE OR REPLACE TRIGGER {quoted(_name(self.table_name, self.schema, event))} "
@@ -88,7 +102,9 @@ class CreateChangeNotification(Operation):
             ),
         )
 
-    def _body(self) -> str:
+    @property
+    def source(self) -> str:
+        """The source of the triggers' function, as the catalogue holds it."""
         branches = "".join(
             f"\n    {'ELS' if number else ''}IF TG_OP = '{event}' THEN{self._collect(tables)}"
             for number, (event, (_, tables)) in enumerate(_EVENTS.items())
@@ -124,6 +140,24 @@ END
         return f"""
         SELECT count(*), json_build_object({keys})::text INTO changed, payload
         FROM ({rows}) AS r;"""
+
+
+_STRING = r"'((?:[^']|'')*)'"
+_CHANNEL = re.compile(rf"pg_notify\({_STRING}, payload\)")
+_KEY = re.compile(rf"{_STRING}, json_agg\(DISTINCT")
+
+
+def read_source(
+    table_name: str, source: str, schema: str | None
+) -> CreateChangeNotification | None:
+    """Return the operation that made a trigger's function; None when somebody has changed it."""
+    channels, keys = _CHANNEL.findall(source), _KEY.findall(source)
+    if not channels:
+        return None
+    named = [key.replace("''", "'") for key in dict.fromkeys(keys)]
+    channel = str(channels[0]).replace("''", "'")
+    made = CreateChangeNotification(table_name, named, channel, schema)
+    return made if made.source == source else None
 
 
 class DropChangeNotification(Operation):
