@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 
 import psycopg
 from alembic import context
-from alembic.command import check
 from alembic.runtime.migration import MigrationContext, MigrationInfo, MigrationStep
 from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, text
 from sqlalchemy.exc import DBAPIError
@@ -44,12 +43,28 @@ from pgmodern.unfinished import STATE, drop_state, forget_revisions, keeping
 
 log = logging.getLogger("pgmodern")
 
+OPTIONS = {
+    "compare_server_default",
+    "compare_type",
+    "include_name",
+    "include_object",
+    "include_schemas",
+    "process_revision_directives",
+    "render_item",
+    "user_module_prefix",
+    "version_table",
+    "version_table_pk",
+    "version_table_schema",
+}
+"""What `run()` takes for Alembic's `configure()`; all else is its own."""
+
 
 def run(
     target_metadata: MetaData | Sequence[MetaData],
     *,
     policy: LockPolicy | None = None,
     drop_undeclared: bool = False,
+    **options: Any,
 ) -> None:
     """Run the Alembic command that loaded env.py against the configured database.
 
@@ -63,7 +78,8 @@ def run(
     sets `config.attributes["lock_policy"]`. `-x dry-run=true` shows the plan and changes nothing.
 
     Autogenerate compares the schemas that the metadata names. A CHECK constraint that no model
-    declares stays, unless `drop_undeclared` asks for the opposite.
+    declares stays, unless `drop_undeclared` asks for the opposite. The `options` are those of
+    Alembic's `configure()` that are in OPTIONS; raises SettingsError for any other.
 
     From the command line an error is one message and exit code 1; a program gets it raised.
     """
@@ -72,11 +88,12 @@ def run(
     _configure_logging()
     try:
         policy = _policy(policy or LockPolicy())
+        given = _given(target_metadata, options) | {autogenerate.DROP_UNDECLARED: drop_undeclared}
         if context.is_offline_mode():
-            _run_offline(target_metadata, policy)
+            _run_offline(given, policy)
         else:
             with cured(), _connection() as connection:
-                _run_online(connection, target_metadata, policy, drop_undeclared=drop_undeclared)
+                _run_online(connection, given, policy)
     except PgmodernError as error:
         if context.config.cmd_opts is None:
             raise
@@ -92,13 +109,30 @@ def _configure_logging() -> None:
         logging.config.fileConfig(config.config_file_name, disable_existing_loggers=False)
 
 
-def _run_offline(target_metadata: MetaData | Sequence[MetaData], policy: LockPolicy) -> None:
-    ours: dict[str, Any] = {
-        "dialect_name": "postgresql",
+def _given(
+    target_metadata: MetaData | Sequence[MetaData], options: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what Alembic is configured with in any mode."""
+    if others := options.keys() - OPTIONS:
+        raise SettingsError(
+            f"environment.run() does not take {', '.join(sorted(others))}.",
+            f"Of Alembic's configure() it takes {', '.join(sorted(OPTIONS))}.",
+        )
+    schemas = _schemas(target_metadata)
+    return {
         "target_metadata": target_metadata,
+        "transaction_per_migration": True,
+        "include_schemas": bool(schemas),
+        **options,
+        "include_name": partial(is_included, schemas, options),
+    }
+
+
+def _run_offline(given: dict[str, Any], policy: LockPolicy) -> None:
+    ours: dict[str, Any] = given | {
+        "dialect_name": "postgresql",
         "literal_binds": True,
         "dialect_opts": {"paramstyle": "named"},
-        "transaction_per_migration": True,
         POLICY: policy,
     }
     context.configure(**ours)
@@ -109,22 +143,8 @@ def _run_offline(target_metadata: MetaData | Sequence[MetaData], policy: LockPol
         context.run_migrations()
 
 
-def _run_online(
-    connection: Connection,
-    target_metadata: MetaData | Sequence[MetaData],
-    policy: LockPolicy,
-    *,
-    drop_undeclared: bool,
-) -> None:
-    schemas = _schemas(target_metadata)
-    ours: dict[str, Any] = {
-        "connection": connection,
-        "target_metadata": target_metadata,
-        "transaction_per_migration": True,
-        "include_schemas": bool(schemas),
-        "include_name": partial(is_included, schemas),
-        autogenerate.DROP_UNDECLARED: drop_undeclared,
-    }
+def _run_online(connection: Connection, given: dict[str, Any], policy: LockPolicy) -> None:
+    ours = given | {"connection": connection}
     context.configure(**ours)
     options = context.get_context().opts
     if "destination_rev" not in options:  # current, check, revision: nothing is changed
@@ -136,7 +156,7 @@ def _run_online(
         _run_migrations()
         return
     with _migrating(connection, policy) as (observer, held):
-        _check_before_upgrade(connection, target_metadata)
+        _check_before_upgrade(connection, given["target_metadata"])
         steps = partial(_bounded_steps, options["fn"], connection, observer)
         context.configure(**ours, fn=steps, on_version_apply=_forget)
         _run_migrations()
@@ -147,13 +167,17 @@ def _run_online(
 
 
 def _compare(connection: Connection, ours: dict[str, Any]) -> None:
-    """Run what compares or only reads; of `check` the differences are wanted as they are found."""
-    command = getattr(context.config.cmd_opts, "cmd", [None])[0]
-    if command is not check:
-        ours["process_revision_directives"] = autogenerate.process
-    context.configure(**ours)
+    """Run what compares, or only reads; what a hook of the application's says goes first."""
+    theirs = ours.get("process_revision_directives")
+    hooks = [each for each in (theirs, autogenerate.process) if each is not None]
+    context.configure(**ours | {"process_revision_directives": partial(_process, hooks)})
     with plain_cursors(connection):
         _run_migrations()
+
+
+def _process(hooks: Sequence[Callable[..., None]], *given: Any) -> None:
+    for hook in hooks:
+        hook(*given)
 
 
 @contextmanager
@@ -314,10 +338,18 @@ def _schemas(target_metadata: MetaData | Sequence[MetaData]) -> set[str]:
     return {table.schema for table in tables if table.schema is not None}
 
 
-def is_included(schemas: set[str], name: str | None, type_: str, parents: object) -> bool:
-    """Tell whether autogenerate compares it: of schemas those that are named."""
+def is_included(
+    schemas: set[str], options: Mapping[str, Any], name: str | None, type_: str, parents: Any
+) -> bool:
+    """Tell whether autogenerate compares it: what is the application's, and wanted.
+
+    Of schemas those that the metadata names, unless `include_schemas` asks for all.
+    """
+    wanted = options.get("include_name")
+    if wanted is not None and not wanted(name, type_, parents):
+        return False
     if type_ == "schema":
-        return name is None or name in schemas
+        return name is None or name in schemas or bool(options.get("include_schemas"))
     return is_application_s(name, type_, parents)
 
 

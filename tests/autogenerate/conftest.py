@@ -28,7 +28,8 @@ from alembic import context
 from pgmodern import environment
 
 given = context.config.attributes
-environment.run(given["metadata"], drop_undeclared=given["drop_undeclared"])
+options = given["options"]
+environment.run(given["metadata"], drop_undeclared=given["drop_undeclared"], **options)
 '''
 RUFF = [sys.executable, "-m", "ruff"]
 
@@ -41,6 +42,7 @@ class Project:
     url: URL
     engine: Engine
     drop_undeclared: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
     revisions: list[Path] = field(default_factory=list)
 
     @property
@@ -51,9 +53,12 @@ class Project:
         config.attributes["connection"] = self.engine
         return config
 
-    def revise(self, metadata: MetaData, message: str = "changes") -> list[Path]:
-        """Write what autogenerate finds; return the files, or none where nothing differs."""
-        scripts = command.revision(self._for(metadata), message, autogenerate=True)
+    def revise(
+        self, metadata: MetaData, message: str = "changes", rev_id: str | None = None
+    ) -> list[Path]:
+        """Write what autogenerate finds, and return the files."""
+        config = self._for(metadata)
+        scripts = command.revision(config, message, autogenerate=True, rev_id=rev_id)
         several = scripts if isinstance(scripts, list) else [scripts]
         written = [Path(each.path) for each in several if each is not None]
         self.revisions += written
@@ -92,6 +97,7 @@ class Project:
         config = self.config
         config.attributes["metadata"] = metadata
         config.attributes["drop_undeclared"] = self.drop_undeclared
+        config.attributes["options"] = self.options
         return config
 
 

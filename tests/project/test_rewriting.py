@@ -196,14 +196,38 @@ def test_without_metadata_it_says_what_to_put_there(source: str) -> None:
     assert "set target_metadata" in obstacle
 
 
-def test_what_run_does_not_take_is_an_obstacle() -> None:
+def test_what_run_takes_of_configure_is_kept_with_what_it_needs() -> None:
+    new = rewritten(
+        "from alembic import context\nfrom shop import Base\nfrom fnmatch import fnmatch\n"
+        "target_metadata = Base.metadata\n\n"
+        "def wanted(object_, name, *_):\n    return not fnmatch(name, 'old_*')\n\n"
+        "def offline():\n    context.configure(url='x', include_object=wanted, compare_type=True)\n"
+        "context.configure(target_metadata=target_metadata, include_object=wanted,\n"
+        "    version_table_schema='shop')\n"
+    )
+    assert new.obstacles == ()
+    assert "from fnmatch import fnmatch" in new.source
+    assert "def wanted(" in new.source
+    assert new.source.endswith(
+        "environment.run(Base.metadata, include_object=wanted, version_table_schema='shop')\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("transactional_ddl=False, **more", "**more, transactional_ddl"),
+        ("include_object=local", "include_object"),
+        ("version_table='a')\ncontext.configure(version_table='b'", "version_table"),
+    ],
+)
+def test_what_run_does_not_take_is_an_obstacle(given: str, named: str) -> None:
     source = (
         "from shop import Base\ntarget_metadata = Base.metadata\n"
-        "context.configure(url='x', target_metadata=target_metadata, compare_type=True,\n"
-        "    version_table_schema='shop', include_object=lambda *_: True, **more)\n"
+        f"context.configure(url='x', target_metadata=target_metadata, {given})\n"
     )
     (obstacle,) = rewritten(source).obstacles
-    assert "It gives **more, include_object, version_table_schema to" in obstacle
+    assert f"It gives {named} to" in obstacle
 
 
 @pytest.mark.parametrize(

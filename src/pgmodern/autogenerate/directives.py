@@ -71,14 +71,29 @@ def _scripts(
 ) -> Iterator[MigrationScript]:
     """Yield one script a revision, each on top of the one before."""
     upgrade, downgrade = script.upgrade_ops_list[0], script.downgrade_ops_list[0]
-    current = script
+    current, before = script, tuple[UpgradeOps, ...]()
     for number, steps in enumerate(revisions):
         if number:
             current = _following(script, current, number, len(revisions))
-        current.upgrade_ops = UpgradeOps([Body(steps)], upgrade_token=upgrade.upgrade_token)
+        operations = UpgradeOps([Body(steps)], upgrade_token=upgrade.upgrade_token)
+        before = (*before, operations)
+        is_last = number + 1 == len(revisions)
+        current.upgrade_ops = _Whole(before, upgrade.upgrade_token) if is_last else operations
         back = Body(list(_back(steps, comparison)))
         current.downgrade_ops = DowngradeOps([back], downgrade_token=downgrade.downgrade_token)
         yield current
+
+
+class _Whole(UpgradeOps):
+    """The last revision's operations, of which `alembic check` asks for those of all."""
+
+    def __init__(self, parts: Sequence[UpgradeOps], token: str) -> None:
+        super().__init__(parts[-1].ops, upgrade_token=token)
+        self._parts = parts
+
+    def as_diffs(self) -> Any:
+        """Return what is to be done in all of the revisions."""
+        return [difference for part in self._parts for difference in part.as_diffs()]
 
 
 def _following(

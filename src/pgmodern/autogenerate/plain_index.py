@@ -65,7 +65,7 @@ def from_declared(index: Index) -> CreateIndex:
         columns,
         schema=index.table.schema,
         unique=bool(index.unique),
-        using=options["using"],
+        using=options["using"] or None,
         ops=classes,
         include=[str(getattr(each, "name", each)) for each in options["include"] or ()],
         nulls_not_distinct=bool(options["nulls_not_distinct"]),

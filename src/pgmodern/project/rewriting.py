@@ -1,9 +1,12 @@
 """An env.py is read from its source, and written as one that calls `environment.run()`."""
 
 import ast
+import builtins
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+
+from pgmodern.environment import OPTIONS
 
 # Imported to reach the database or to write the log, and not for what it declares.
 _REPLACED = {*sys.stdlib_module_names, "alembic", "sqlalchemy"}
@@ -19,6 +22,7 @@ _ALEMBIC_S = {
     "# from myapp import mymodel",
     "# target_metadata = mymodel.Base.metadata",
 }
+_DEFAULTS = {"compare_type": "True"}
 _DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _IMPORTERS = {"sys.path", "import_module", "importlib.import_module"}
 _IMPORT = "from pgmodern import environment"
@@ -52,12 +56,15 @@ def rewritten(source: str) -> Rewritten:
     text = source.replace("\r\n", "\n")
     tree = ast.parse(text)
     metadata = _metadata(tree)
-    written = _with_import(tree, _kept(tree, metadata), text.split("\n"))
+    options = _options(tree)
+    needed = [*([metadata] if metadata else []), *options.values()]
+    written = _with_import(tree, _kept(tree, needed), text.split("\n"))
     expression = "Base.metadata" if metadata is None else ast.get_source_segment(text, metadata)
     written += ["", _UNKNOWN] if metadata is None else []
-    written += ["", f"environment.run({expression})", ""]
+    given = [str(expression), *(f"{name}={ast.unparse(each)}" for name, each in options.items())]
+    written += ["", f"environment.run({', '.join(given)})", ""]
     newline = "\r\n" if "\r\n" in source else "\n"
-    return Rewritten(newline.join(written), tuple(_obstacles(tree, metadata)))
+    return Rewritten(newline.join(written), tuple(_obstacles(tree, metadata, options)))
 
 
 def _with_import(tree: ast.Module, kept: set[ast.stmt], lines: Sequence[str]) -> list[str]:
@@ -103,13 +110,33 @@ def _configured(tree: ast.Module) -> Iterator[ast.keyword]:
             yield from node.keywords
 
 
-def _obstacles(tree: ast.Module, metadata: ast.expr | None) -> Iterator[str]:
+def _options(tree: ast.Module) -> dict[str, ast.expr]:
+    """Return what `run()` takes of what env.py gives to `context.configure()`.
+
+    What is not known where `run()` is called, or said in two ways, is not among it.
+    """
+    known = set(dir(builtins)).union(*map(_bound, tree.body))
+    found: dict[str, ast.expr] = {}
+    doubtful = set[str]()
+    for each in _configured(tree):
+        if each.arg in OPTIONS and ast.unparse(each.value) != _DEFAULTS.get(each.arg):
+            same = ast.unparse(found.get(each.arg, each.value)) == ast.unparse(each.value)
+            if not (same and _loaded(each.value) <= known):
+                doubtful.add(each.arg)
+            found[each.arg] = each.value
+    return {name: value for name, value in found.items() if name not in doubtful}
+
+
+def _obstacles(
+    tree: ast.Module, metadata: ast.expr | None, options: Collection[str]
+) -> Iterator[str]:
     if metadata is None:
         yield (
             "It names no metadata: set target_metadata there to that of your models, for which "
             "app.models stands here."
         )
-    given = {each.arg or f"**{ast.unparse(each.value)}" for each in _configured(tree)} - _TAKEN
+    given = {each.arg or f"**{ast.unparse(each.value)}" for each in _configured(tree)}
+    given -= _TAKEN.union(options)
     if given:
         yield (
             f"It gives {', '.join(sorted(given))} to context.configure(), and run() does not: take "
@@ -117,10 +144,10 @@ def _obstacles(tree: ast.Module, metadata: ast.expr | None) -> Iterator[str]:
         )
 
 
-def _kept(tree: ast.Module, metadata: ast.expr | None) -> set[ast.stmt]:
-    """Return the statements that the metadata needs, and those that stand for their effect."""
+def _kept(tree: ast.Module, expressions: Sequence[ast.expr]) -> set[ast.stmt]:
+    """Return the statements that expressions need, and those that stand for their effect."""
     kept = set(_for_their_effect(tree))
-    pending: list[ast.AST] = [*kept, *([metadata] if metadata else [])]
+    pending: list[ast.AST] = [*kept, *expressions]
     while pending:
         names = _loaded(pending.pop())
         needed = {node for node in tree.body if names & _bound(node)} - kept
