@@ -122,7 +122,7 @@ def _given(
     return {
         "target_metadata": target_metadata,
         "transaction_per_migration": True,
-        "include_schemas": bool(schemas),
+        "include_schemas": schemas != {None},
         **options,
         "include_name": partial(is_included, schemas, options),
     }
@@ -331,15 +331,19 @@ def _require_direct(connection: Connection) -> None:
         )
 
 
-def _schemas(target_metadata: MetaData | Sequence[MetaData]) -> set[str]:
-    """Return the schemas that the metadata names, without the one that it leaves unnamed."""
+def _schemas(target_metadata: MetaData | Sequence[MetaData]) -> set[str | None]:
+    """Return the schemas that the metadata names; None is the one that tables are created in."""
     several = [target_metadata] if isinstance(target_metadata, MetaData) else target_metadata
-    tables = (table for each in several for table in each.tables.values())
-    return {table.schema for table in tables if table.schema is not None}
+    named = {table.schema for each in several for table in each.tables.values()}
+    return named or {None}
 
 
 def is_included(
-    schemas: set[str], options: Mapping[str, Any], name: str | None, type_: str, parents: Any
+    schemas: set[str | None],
+    options: Mapping[str, Any],
+    name: str | None,
+    type_: str,
+    parents: Any,
 ) -> bool:
     """Tell whether autogenerate compares it: what is the application's, and wanted.
 
@@ -349,7 +353,9 @@ def is_included(
     if wanted is not None and not wanted(name, type_, parents):
         return False
     if type_ == "schema":
-        return name is None or name in schemas or bool(options.get("include_schemas"))
+        default = context.get_context().dialect.default_schema_name
+        named = {name, default} if name is None else {name}
+        return bool(named & schemas or options.get("include_schemas"))
     return is_application_s(name, type_, parents)
 
 

@@ -19,11 +19,13 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    Interval,
     MetaData,
     Numeric,
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
     func,
     literal_column,
@@ -161,6 +163,50 @@ def comment(said: str) -> Adding:
         table.comment = said
 
     return add
+
+
+class Duration(TypeDecorator[Any]):
+    """A type of an application's own."""
+
+    impl = Interval
+    cache_ok = True
+
+
+def also_of(type_: Any) -> Adding:
+    """Add two tables, one of which refers to the other and to itself."""
+
+    def add(table: Table) -> None:
+        key = Column("id", type_, primary_key=True)
+        itself = Column("parent_id", type_, ForeignKey("artists.id", name="fk_parent"))
+        Table("artists", table.metadata, key, itself)
+        Table(
+            "albums",
+            table.metadata,
+            Column("id", BigInteger, primary_key=True),
+            Column(
+                "artist_id", type_, ForeignKey("artists.id", name="fk_artist", ondelete="CASCADE")
+            ),
+        )
+
+    return add
+
+
+def conventional() -> MetaData:
+    """Return the metadata of names that a convention makes longer than 63 bytes."""
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        }
+    )
+    songs_ = songs().tables["songs"].to_metadata(metadata)
+    long = "a_column_with_a_name_that_is_rather_long_and_then_some"
+    songs_.append_column(Column(long, BigInteger, ForeignKey("songs.id"), index=True))
+    songs_.append_constraint(UniqueConstraint(long))
+    songs_.append_constraint(CheckConstraint(f"{long} > 0", name=long))
+    return metadata
 
 
 def notifies(info: Any) -> Adding:
@@ -368,6 +414,14 @@ CHANGES = {
         songs(column("twice", Integer), index("twice")),
         songs(column("twice", Integer, Computed("plays * 2", persisted=True)), index("twice")),
     ),
+    "generated: from a column with constraints": Change(
+        songs(column("twice", Integer), check("twice > -1"), unique("twice")),
+        songs(
+            column("twice", Integer, Computed("plays * 2", persisted=True)),
+            check("twice > -1"),
+            unique("twice"),
+        ),
+    ),
     # CHECK constraints.
     "check": Change(songs(), songs(check("plays >= 0")), drop_undeclared=True),
     "check: condition": Change(songs(check("plays >= 0")), songs(check("plays > 0 OR price > 1"))),
@@ -437,6 +491,15 @@ CHANGES = {
     "type: halfvec with an index": Change(
         songs(near()), songs(column("small", HalfVector(8)), near(), without=("small",))
     ),
+    "type: of a key that is referred to": Change(
+        songs(also_of(Integer)), songs(also_of(BigInteger)), rows=""
+    ),
+    "type: interval": Change(songs(), songs(column("length", Interval, server_default="1 day"))),
+    "type: of the application's": Change(songs(), songs(column("length", Duration))),
+    "column: with a check": Change(
+        songs(), songs(column("n", Integer), check("n > plays", name="more")), drop_undeclared=True
+    ),
+    "names: by a convention, too long": Change(songs(), conventional()),
     # Constraints.
     "unique": Change(songs(), songs(unique("title"))),
     "unique: nulls not distinct": Change(

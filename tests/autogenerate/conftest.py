@@ -88,6 +88,12 @@ class Project:
         """Return Alembic's view of the revisions."""
         return ScriptDirectory.from_config(self.config)
 
+    @property
+    def version(self) -> int:
+        """The server's major version."""
+        with psycopg.connect(libpq(self.url)) as connection:
+            return connection.info.server_version // 10_000
+
     def execute(self, sql: str) -> None:
         """Run SQL in the database."""
         with psycopg.connect(libpq(self.url), autocommit=True) as connection:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, RowMapping, text
 
 from pgmodern import extensions
 from pgmodern.indexes.catalogue import DEFINITION, Definition
+from pgmodern.operations.foreign_key import ForeignKey
 
 Name = tuple[str | None, str]
 """A schema, None for the one that tables are created in, and the name of something in it."""
@@ -20,6 +21,7 @@ class Index:
 
     A column's name is None where it is an expression, an operator class's or a collation's where
     it is the default of what is indexed. `depends_on` are the columns with which it would go.
+    One that is attached is a part of a partitioned table's.
     """
 
     definition: Definition
@@ -27,20 +29,35 @@ class Index:
     opclasses: list[str | None]
     collations: list[str | None]
     depends_on: list[str]
+    is_attached: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A CHECK constraint: `definition` is what follows its name, without NOT VALID."""
+    """A CHECK constraint: `definition` is what follows its name, without NOT VALID.
+
+    One that is `special` is NO INHERIT, or not enforced: no operation makes that.
+    """
 
     name: str
     definition: str
+    condition: str
+    columns: list[str]
     is_valid: bool
+    is_special: bool
 
-    @property
-    def condition(self) -> str:
-        """The condition, in SQL."""
-        return self.definition.removeprefix("CHECK (").removesuffix(" NO INHERIT")[:-1]
+
+@dataclass(frozen=True, slots=True)
+class Unique:
+    """A UNIQUE or exclusion constraint: `definition` is what follows its name."""
+
+    name: str
+    definition: str
+    columns: list[str]
+
+    def excludes(self, column: str) -> bool:
+        """Whether it is an exclusion constraint that holds a column."""
+        return self.definition.startswith("EXCLUDE") and column in self.columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +70,16 @@ class Generated:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A trigger, and the source of the function that it calls."""
+    """A trigger, and the source of the function that it calls.
+
+    `kind` is pg_trigger.tgtype, `columns` are those of UPDATE OF.
+    """
 
     name: str
     source: str
     is_enabled: bool
+    kind: int
+    columns: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +112,8 @@ class Catalogue:
     keys: dict[Name, Key] = field(default_factory=dict)
     extensions: dict[str, str] = field(default_factory=dict)
     replaced_columns: set[tuple[Name, str]] = field(default_factory=set)
+    references: dict[Name, list[ForeignKey]] = field(default_factory=dict)
+    uniques: dict[Name, dict[str, Unique]] = field(default_factory=dict)
 
 
 _INDEXES = f"""
@@ -119,6 +143,7 @@ _INDEXES = f"""
                    ON part.attrelid = refobjid AND part.attnum = refobjsubid
                  WHERE classid = 'pg_catalog.pg_class'::regclass AND objid = index.indexrelid
                    AND refclassid = classid AND refobjid = index.indrelid) AS depends_on,
+           class.relispartition AS is_attached,
 {DEFINITION}
     JOIN pg_catalog.pg_namespace AS space ON space.oid = class.relnamespace
     WHERE {{where}}
@@ -127,11 +152,26 @@ _THESE = "space.nspname = ANY (:schemas)"
 _CHECKS = f"""
     SELECT nullif(space.nspname, current_schema()) AS schema, relname AS table_name,
            conname AS name, convalidated AS is_valid,
-           regexp_replace(pg_get_constraintdef(c.oid), ' NOT VALID$', '') AS definition
+           regexp_replace(pg_get_constraintdef(c.oid), ' NOT VALID$', '') AS definition,
+           pg_get_expr(conbin, conrelid) AS condition,
+           ARRAY(SELECT attname FROM pg_catalog.pg_attribute
+                 WHERE attrelid = conrelid AND attnum = ANY (conkey)) AS columns,
+           connoinherit OR NOT coalesce((to_jsonb(c) ->> 'conenforced')::boolean, true)
+               AS is_special
     FROM pg_catalog.pg_constraint AS c
     JOIN pg_catalog.pg_class AS class ON class.oid = conrelid
     JOIN pg_catalog.pg_namespace AS space ON space.oid = relnamespace
     WHERE contype = 'c' AND {_THESE}
+"""
+_UNIQUES = f"""
+    SELECT nullif(space.nspname, current_schema()) AS schema, relname AS table_name,
+           conname AS name, pg_get_constraintdef(c.oid) AS definition,
+           ARRAY(SELECT attname FROM pg_catalog.pg_attribute
+                 WHERE attrelid = conrelid AND attnum = ANY (conkey)) AS columns
+    FROM pg_catalog.pg_constraint AS c
+    JOIN pg_catalog.pg_class AS class ON class.oid = conrelid
+    JOIN pg_catalog.pg_namespace AS space ON space.oid = relnamespace
+    WHERE contype IN ('u', 'x') AND {_THESE}
 """
 _GENERATED = f"""
     SELECT nullif(space.nspname, current_schema()) AS schema, relname AS table_name, attname,
@@ -144,7 +184,10 @@ _GENERATED = f"""
 """
 _TRIGGERS = f"""
     SELECT nullif(space.nspname, current_schema()) AS schema, relname AS table_name,
-           tgname AS name, prosrc AS source, tgenabled IN ('O', 'A') AS is_enabled
+           tgname AS name, prosrc AS source, tgenabled IN ('O', 'A') AS is_enabled,
+           tgtype AS kind,
+           ARRAY(SELECT attname FROM pg_catalog.pg_attribute
+                 WHERE attrelid = tgrelid AND attnum = ANY (tgattr)) AS columns
     FROM pg_catalog.pg_trigger
     JOIN pg_catalog.pg_proc AS function ON function.oid = tgfoid
     JOIN pg_catalog.pg_class AS class ON class.oid = tgrelid
@@ -172,6 +215,29 @@ _KEYS = f"""
       AND attnotnull AND {_THESE}
     ORDER BY class.oid, indisprimary DESC, indexrelid
 """
+_ACTIONS = "'a', NULL, 'r', 'RESTRICT', 'c', 'CASCADE', 'n', 'SET NULL', 'd', 'SET DEFAULT'"
+_REFERENCES = f"""
+    SELECT nullif(space.nspname, current_schema()) AS schema, class.relname AS name,
+           conname, source.relname AS source_table,
+           nullif(beside.nspname, current_schema()) AS source_schema,
+           ARRAY(SELECT attname FROM pg_catalog.pg_attribute
+                 JOIN unnest(conkey) WITH ORDINALITY AS held (attnum, number) USING (attnum)
+                 WHERE attrelid = conrelid ORDER BY number) AS local_cols,
+           ARRAY(SELECT attname FROM pg_catalog.pg_attribute
+                 JOIN unnest(confkey) WITH ORDINALITY AS held (attnum, number) USING (attnum)
+                 WHERE attrelid = confrelid ORDER BY number) AS remote_cols,
+           json_object(ARRAY[{_ACTIONS}]) ->> confupdtype::text AS onupdate,
+           json_object(ARRAY[{_ACTIONS}]) ->> confdeltype::text AS ondelete,
+           nullif(condeferrable, false) AS deferrable,
+           CASE WHEN condeferred THEN 'DEFERRED' END AS initially,
+           CASE WHEN confmatchtype = 'f' THEN 'FULL' END AS match
+    FROM pg_catalog.pg_constraint AS c
+    JOIN pg_catalog.pg_class AS class ON class.oid = confrelid
+    JOIN pg_catalog.pg_namespace AS space ON space.oid = class.relnamespace
+    JOIN pg_catalog.pg_class AS source ON source.oid = conrelid
+    JOIN pg_catalog.pg_namespace AS beside ON beside.oid = source.relnamespace
+    WHERE contype = 'f' AND conparentid = 0 AND {_THESE}
+"""
 # What op.change_column_type_online keeps of a column, under a name of its own.
 _REPLACED = f"""
     SELECT nullif(space.nspname, current_schema()) AS schema, relname AS table_name, attname
@@ -192,6 +258,7 @@ def read(connection: Connection, schemas: Collection[str | None]) -> Catalogue:
     found = Catalogue(extensions=extensions.installed(connection))
     found.indexes = dict(indexes(connection, _THESE, given))
     found.checks = _by_table(rows(_CHECKS), Check)
+    found.uniques = _by_table(rows(_UNIQUES), Unique)
     found.triggers = _by_table(rows(_TRIGGERS), Trigger)
     for row in rows(_GENERATED):
         column = ((row["schema"], row["table_name"]), row["attname"])
@@ -209,7 +276,31 @@ def read(connection: Connection, schemas: Collection[str | None]) -> Catalogue:
     found.replaced_columns = {
         ((row["schema"], row["table_name"]), row["attname"]) for row in rows(_REPLACED)
     }
+    found.references = _references(rows(_REFERENCES))
     return found
+
+
+def _references(rows: Iterator[RowMapping]) -> dict[Name, list[ForeignKey]]:
+    """Return the foreign keys that point at each table."""
+    found: dict[Name, list[ForeignKey]] = defaultdict(list)
+    for row in rows:
+        found[row["schema"], row["name"]].append(
+            ForeignKey(
+                row["conname"],
+                row["source_table"],
+                row["name"],
+                row["local_cols"],
+                row["remote_cols"],
+                row["onupdate"],
+                row["ondelete"],
+                row["deferrable"],
+                row["initially"],
+                row["match"],
+                row["source_schema"],
+                row["schema"],
+            )
+        )
+    return dict(found)
 
 
 def indexes(
@@ -220,7 +311,10 @@ def indexes(
     for row in connection.execute(text(_INDEXES.format(where=where)), given).mappings():
         definition = Definition(**{name: row[name] for name in names})
         columns = row["column_names"], row["held_opclasses"], row["held_collations"]
-        yield (row["schema"], row["name"]), Index(definition, *columns, row["depends_on"])
+        yield (
+            (row["schema"], row["name"]),
+            Index(definition, *columns, row["depends_on"], row["is_attached"]),
+        )
 
 
 def _named(connection: Connection, schemas: Collection[str | None]) -> Iterator[str]:

@@ -13,12 +13,13 @@ from sqlalchemy import CheckConstraint, Table
 from pgmodern.autogenerate.catalogue import Catalogue, Check, Name
 from pgmodern.autogenerate.comparison import Comparison, of
 from pgmodern.autogenerate.implementation import without_parameters
+from pgmodern.operations.by_hand import ByHand
 from pgmodern.operations.check_constraint import (
     AddCheckConstraintOnline,
     ReplaceCheckConstraintOnline,
 )
 from pgmodern.operations.constraint import DropConstraintOnline
-from pgmodern.operations.literal import DIALECT, expression
+from pgmodern.operations.literal import DIALECT, expression, final_name
 from pgmodern.operations.names import fitting
 
 DROP_UNDECLARED = "pgmodern_drop_undeclared"
@@ -82,12 +83,10 @@ def compare(
         if found is None:
             operations.ops.append(wanted)
         elif found.definition not in readings or not (found.is_valid or wanted.not_valid):
-            replaced = _existing(found, table_name, schema)
-            operations.ops.append(ReplaceCheckConstraintOnline(wanted, replaced))
+            operations.ops.append(_replacement(wanted, found))
     if context.opts.get(DROP_UNDECLARED):
         for found in there.values():
-            dropped = _existing(found, table_name, schema)
-            operations.ops.append(DropConstraintOnline(found.name, table_name, schema, dropped))
+            operations.ops.append(dropped(found, table_name, schema))
     return PriorityDispatchResult.CONTINUE
 
 
@@ -118,12 +117,9 @@ def _operation(
 
 
 def _name(check: CheckConstraint) -> str | None:
-    if check.name is None:
+    if check.name is None or DIALECT.identifier_preparer.format_constraint(check) is None:
         return None
-    quoted: str | None = DIALECT.identifier_preparer.format_constraint(check)
-    if quoted is None or not quoted.startswith('"'):
-        return quoted
-    return quoted[1:-1].replace('""', '"')
+    return final_name(check)
 
 
 def _chosen(table: str, columns: Sequence[str], taken: Collection[str]) -> str:
@@ -133,9 +129,35 @@ def _chosen(table: str, columns: Sequence[str], taken: Collection[str]) -> str:
     return fitting(next(each for each in numbered if each not in taken))
 
 
-def _existing(found: Check, table_name: str, schema: str | None) -> AddCheckConstraintOnline:
+def _replacement(
+    wanted: AddCheckConstraintOnline, found: Check
+) -> ReplaceCheckConstraintOnline | ByHand:
+    table, schema = wanted.table_name, wanted.schema
+    if found.is_special:
+        return _by_hand(found, table, schema)
+    return ReplaceCheckConstraintOnline(wanted, existing(found, table, schema))
+
+
+def dropped(found: Check, table_name: str, schema: str | None) -> DropConstraintOnline | ByHand:
+    """Return the operation that drops a constraint, with its way back if there is one."""
+    if found.is_special:
+        return _by_hand(found, table_name, schema)
+    before = existing(found, table_name, schema)
+    return DropConstraintOnline(found.name, table_name, schema, before)
+
+
+def existing(found: Check, table_name: str, schema: str | None) -> AddCheckConstraintOnline:
+    """Return the operation that makes a constraint which is there."""
     return AddCheckConstraintOnline(
         found.name, table_name, found.condition, schema, not_valid=not found.is_valid
+    )
+
+
+def _by_hand(found: Check, table_name: str, schema: str | None) -> ByHand:
+    return ByHand(
+        f"{table_name}.{found.name}",
+        f"it is {found.definition}, which no operation restores: drop it, and add what is wanted.",
+        schema,
     )
 
 

@@ -20,21 +20,24 @@ def change(
     connection: Connection, found: Catalogue, name: Name, operation: AlterColumnOp
 ) -> AlterColumnOp | ChangeColumnTypeOnline | ByHand:
     """Return the operation that gives a column its type; asks the server what that would cost."""
-    column = quoted(operation.column_name)
+    column, table = quoted(operation.column_name), quoted(name[1], name[0])
     new, old = _type(operation.modify_type), _type(operation.existing_type)
     clause, using = f"ALTER COLUMN {column} TYPE {new}", None
-    altered = twin.alter(connection, quoted(name[1], name[0]), clause)
-    if altered is None:
+    altered = twin.alter(connection, table, clause)
+    if altered.refused is not None:
         using = f"{column}::{new}"
-        altered = twin.alter(connection, quoted(name[1], name[0]), f"{clause} USING {using}")
-    if altered is not None and not altered.rewrites:
+        altered = twin.alter(connection, table, f"{clause} USING {using}")
+    if altered.refused is None and not altered.rewrites and using is None:
         plain = copy(operation)
         plain.modify_nullable, plain.modify_comment = None, False
         plain.modify_server_default = False
         return plain
-    key = found.keys.get(name)
-    if altered is None or key is None:
-        why = "there is no cast" if altered is None else "the table has no key of one column"
+    key, why = found.keys.get(name), altered.refused
+    if why is None and key is None:
+        why = "the table has no key of one column"
+    elif (name, operation.column_name) in found.generated:
+        why = "it is generated: drop it and add it anew"
+    if why is not None or key is None:
         return ByHand(
             f"{name[1]}.{operation.column_name}",
             f"it is {old}, and declared to be {new}: {why}. op.change_column_type_online takes "

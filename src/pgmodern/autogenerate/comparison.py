@@ -12,6 +12,7 @@ from pgmodern.autogenerate import indexes
 from pgmodern.autogenerate.catalogue import Catalogue, Name
 from pgmodern.autogenerate.implementation import Implementation
 from pgmodern.autogenerate.twin import Deparsed
+from pgmodern.operations.literal import final_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Comparison:
         """Say in which respects the catalogue's index differs from the declared one."""
         assert declared.table is not None
         schema, _ = self.name(declared.table)
-        there = self.catalogue.indexes.get((schema, str(declared.name)))
+        there = self.catalogue.indexes.get((schema, final_name(declared)))
         if there is None:
             return ["missing"]
         if indexes.is_plainly(declared, there):

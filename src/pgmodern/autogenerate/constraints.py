@@ -1,14 +1,19 @@
 """UNIQUE constraints and foreign keys, as they are added and dropped online."""
 
+from collections.abc import Iterator
+from typing import Any
+
 from alembic.operations import MigrateOperation
 from alembic.operations.ops import (
     CreateForeignKeyOp,
     CreateUniqueConstraintOp,
     DropConstraintOp,
 )
+from sqlalchemy import Column, UniqueConstraint
 
 from pgmodern.operations.constraint import DropConstraintOnline
 from pgmodern.operations.foreign_key import AddForeignKeyOnline, ForeignKey
+from pgmodern.operations.literal import final_name
 from pgmodern.operations.names import fitting
 from pgmodern.operations.unique_constraint import AddUniqueConstraintOnline
 
@@ -18,7 +23,7 @@ def online(
 ) -> MigrateOperation:
     """Return the operation that does the same online, if there is one."""
     if isinstance(operation, CreateUniqueConstraintOp):
-        return _unique(operation)
+        return unique(operation)
     if isinstance(operation, CreateForeignKeyOp):
         return AddForeignKeyOnline(_foreign_key(operation))
     before = operation.reverse()
@@ -28,10 +33,18 @@ def online(
     return operation
 
 
-def _unique(operation: CreateUniqueConstraintOp) -> AddUniqueConstraintOnline:
+def of_column(column: Column[Any]) -> Iterator[AddUniqueConstraintOnline]:
+    """Yield what adds the UNIQUE constraints that a column's table declares of the column."""
+    for constraint in column.table.constraints:
+        if isinstance(constraint, UniqueConstraint) and column.name in constraint.columns:
+            yield unique(CreateUniqueConstraintOp.from_constraint(constraint))
+
+
+def unique(operation: CreateUniqueConstraintOp) -> AddUniqueConstraintOnline:
     kw, table = operation.kw, operation.table_name
     columns = [str(column) for column in operation.columns]
-    name = str(operation.constraint_name or fitting("_".join([table, *columns, "key"])))
+    made = operation.to_constraint()
+    name = final_name(made) if made.name else fitting("_".join([table, *columns, "key"]))
     return AddUniqueConstraintOnline(
         name,
         table,
@@ -47,8 +60,9 @@ def _unique(operation: CreateUniqueConstraintOp) -> AddUniqueConstraintOnline:
 def _foreign_key(operation: CreateForeignKeyOp) -> ForeignKey:
     kw, table = operation.kw, operation.source_table
     local = [str(column) for column in operation.local_cols]
+    made = operation.to_constraint()
     return ForeignKey(
-        str(operation.constraint_name or fitting("_".join([table, *local, "fkey"]))),
+        final_name(made) if made.name else fitting("_".join([table, *local, "fkey"])),
         table,
         operation.referent_table,
         local,

@@ -9,6 +9,7 @@ from alembic.operations import MigrateOperation
 from alembic.operations.ops import (
     CreateTableOp,
     DowngradeOps,
+    DropConstraintOp,
     DropTableOp,
     MigrationScript,
     ModifyTableOps,
@@ -24,6 +25,7 @@ from pgmodern.autogenerate.online import Facts
 from pgmodern.autogenerate.order import in_revisions
 from pgmodern.errors import MigrationError
 from pgmodern.operations.by_hand import ByHand
+from pgmodern.operations.literal import final_name
 
 
 def process(migration: MigrationContext, _revision: Any, scripts: list[MigrationScript]) -> None:
@@ -40,6 +42,10 @@ def process(migration: MigrationContext, _revision: Any, scripts: list[Migration
         return
     context = AutogenContext(migration, autogenerate=False)
     revisions = in_revisions(_steps(context, found))
+    if not revisions:
+        found.clear()
+        script.downgrade_ops_list[0].ops.clear()
+        return
     scripts[:] = list(_scripts(script, revisions, of(context)))
 
 
@@ -47,13 +53,20 @@ def _steps(context: AutogenContext, operations: Sequence[MigrateOperation]) -> I
     comparison, connection = of(context), context.connection
     assert connection is not None
     declared = {
-        (comparison.name(table)[0], str(index.name)): index
+        (comparison.name(table)[0], final_name(index)): index
         for table in context.sorted_tables
         for index in table.indexes
     }
     born = {_named(each) for each in operations if isinstance(each, CreateTableOp)}
     dying = {_named(each) for each in operations if isinstance(each, DropTableOp)}
-    facts = Facts(connection, comparison.catalogue, declared, born, dying)
+    gone = {
+        (each.table_name, str(each.constraint_name))
+        for container in operations
+        if isinstance(container, ModifyTableOps)
+        for each in container.ops
+        if isinstance(each, DropConstraintOp)
+    }
+    facts = Facts(connection, comparison.catalogue, declared, born, dying, gone)
     for each in operations:
         if isinstance(each, ModifyTableOps):
             yield from online.steps(facts, (each.schema, each.table_name), each.ops)

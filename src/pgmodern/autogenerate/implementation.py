@@ -7,10 +7,11 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.autogenerate.render import _repr_type  # its only way to write a type
 from alembic.ddl.impl import ComparisonResult
 from alembic.ddl.postgresql import PostgresqlImpl
-from sqlalchemy import ClauseElement, Index
+from sqlalchemy import ClauseElement, Column, Index
 from sqlalchemy.sql.elements import ColumnClause
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from pgmodern.autogenerate import twin
 from pgmodern.indexes.catalogue import differences
 from pgmodern.operations.literal import expression
 
@@ -34,6 +35,13 @@ class Implementation(PostgresqlImpl):
             found = differences(self.connection, metadata_index)
         return ComparisonResult.Different(found) if found else ComparisonResult.Equal()
 
+    def compare_type(self, inspector_column: Column[Any], metadata_column: Column[Any]) -> bool:
+        """Tell whether a type differs, for the server too: it has one for several names."""
+        differs = bool(super().compare_type(inspector_column, metadata_column))
+        if not differs or self.connection is None:
+            return differs
+        return not twin.is_same_type(self.connection, inspector_column.type, metadata_column.type)
+
     def render_type(
         self, type_: TypeEngine[Any], autogen_context: AutogenContext
     ) -> str | Literal[False]:
@@ -41,11 +49,11 @@ class Implementation(PostgresqlImpl):
 
         An application's own types move, history must not.
         """
-        if isinstance(type_, TypeDecorator):
-            return str(_repr_type(type_.load_dialect_impl(self.dialect), autogen_context))
         module = type(type_).__module__
         if module.partition(".")[0] == "sqlalchemy":
             return super().render_type(type_, autogen_context)
+        if isinstance(type_, TypeDecorator):
+            return str(_repr_type(type_.load_dialect_impl(self.dialect), autogen_context))
         autogen_context.imports.add(f"from {module} import {type(type_).__name__}")
         return repr(type_)
 

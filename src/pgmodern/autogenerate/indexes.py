@@ -11,7 +11,7 @@ from sqlalchemy.sql.operators import desc_op
 from pgmodern.autogenerate import catalogue
 from pgmodern.autogenerate.catalogue import Catalogue, Name
 from pgmodern.indexes.catalogue import Definition
-from pgmodern.operations.literal import expression
+from pgmodern.operations.literal import expression, final_name
 
 _ASCENDING, _DESCENDING = 0, 3  # pg_index.indoption: DESC, and NULLS FIRST
 
@@ -19,7 +19,7 @@ _ASCENDING, _DESCENDING = 0, 3  # pg_index.indoption: DESC, and NULLS FIRST
 def unclear(table: Table, name: Name, found: Catalogue) -> Iterator[tuple[Index, Definition]]:
     """Yield the indexes that only the server can compare, with those that are there."""
     for index in table.indexes:
-        there = found.indexes.get((name[0], str(index.name)))
+        there = found.indexes.get((name[0], final_name(index)))
         if there is not None and not is_plainly(index, there):
             yield index, there.definition
 

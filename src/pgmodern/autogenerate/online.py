@@ -18,6 +18,7 @@ from alembic.operations.ops import (
     DropColumnOp,
     DropConstraintOp,
     DropIndexOp,
+    ExecuteSQLOp,
     ModifyTableOps,
 )
 from sqlalchemy import Column, Connection, Index, MetaData, Table
@@ -25,6 +26,7 @@ from sqlalchemy.schema import CreateColumn
 
 from pgmodern.autogenerate import (
     catalogue,
+    check_constraints,
     column_types,
     constraints,
     plain_index,
@@ -34,10 +36,14 @@ from pgmodern.autogenerate import (
 )
 from pgmodern.autogenerate.body import Step
 from pgmodern.autogenerate.catalogue import Catalogue, Name
+from pgmodern.autogenerate.implementation import without_parameters
 from pgmodern.autogenerate.plain_index import CreateIndex
 from pgmodern.indexes.catalogue import quoted
-from pgmodern.operations.change_column_type import DropReplacedColumn
+from pgmodern.operations.by_hand import ByHand
+from pgmodern.operations.change_column_type import ChangeColumnTypeOnline, DropReplacedColumn
+from pgmodern.operations.check_constraint import ReplaceCheckConstraintOnline
 from pgmodern.operations.column_expression import DropColumnExpression
+from pgmodern.operations.foreign_key import AddForeignKeyOnline, ForeignKey
 from pgmodern.operations.index import CreateIndexOnline, DropIndexOnline, ReplaceIndexOnline
 from pgmodern.operations.literal import DIALECT
 from pgmodern.operations.not_null import DropNotNullOnline, SetNotNullOnline
@@ -60,6 +66,8 @@ class Facts:
     declared: dict[Name, Index]
     born: set[Name]
     dying: set[Name]
+    dropped: set[tuple[str, str]]
+    """The tables and names of the constraints that are dropped as such."""
 
 
 def steps(facts: Facts, name: Name, operations: Sequence[MigrateOperation]) -> Iterator[Step]:
@@ -87,6 +95,8 @@ class _Rewriting:
         }
         self._made = {str(e.index_name) for e in operations if isinstance(e, CreateIndexOp)}
         self._dropped = {str(e.index_name) for e in operations if isinstance(e, DropIndexOp)}
+        added = (e for e in operations if isinstance(e, CreateUniqueConstraintOp))
+        self._constrained = {constraints.unique(each).constraint_name for each in added}
         # The search vectors that are out of the way of a change of type.
         self._put_by = {e.column_name for e in operations if isinstance(e, DropSearchVectorOnline)}
 
@@ -105,12 +115,32 @@ class _Rewriting:
         yield from self._read_anew()
         for operation in self._operations:
             match operation:
+                case CreateIndexOp() | DropIndexOp() if self._is_partitioned:
+                    yield from self._partitioned_index(operation)
+                case CreateUniqueConstraintOp() if self._is_partitioned:
+                    yield Step(operation, (remarks.LOCKED,))
                 case CreateIndexOp() | DropIndexOp():
                     yield from self._index(operation)
                 case CreateUniqueConstraintOp() | CreateForeignKeyOp() | DropConstraintOp():
                     yield constraints.online(operation)
                 case _:
                     yield from self._column(operation)
+
+    @property
+    def _is_partitioned(self) -> bool:
+        """Whether nothing can be built or dropped CONCURRENTLY (manual, CREATE INDEX)."""
+        return self._name in self._facts.found.partitioned
+
+    def _partitioned_index(self, operation: CreateIndexOp | DropIndexOp) -> Steps:
+        name = str(operation.index_name)
+        is_replaced = name in self._made & self._dropped
+        if isinstance(operation, CreateIndexOp):
+            drops = [plain_index.DropIndex(self._existing(name))] if is_replaced else []
+            plain = [*drops, self._created(operation)]
+            together = ModifyTableOps(self._name[1], plain, schema=self._name[0])
+            yield Step(together, (remarks.LOCKED,))
+        elif not is_replaced:
+            yield plain_index.DropIndex(self._existing(name))
 
     def _created(self, operation: CreateIndexOp) -> CreateIndex:
         index = self._facts.declared.get((self._name[0], str(operation.index_name)))
@@ -167,11 +197,12 @@ class _Rewriting:
                 yield from self._add_column(operation)
             case DropColumnOp():
                 yield from self._drop_replaced(operation.column_name)
-                yield from _drop_column(operation)
+                yield from self._checks_of([operation.column_name])
+                yield from self._drop_column(operation)
             case AlterColumnOp():
                 yield from self._alter_column(operation)
             case ModifyTableOps():
-                yield self._anew(operation)
+                yield from self._anew(operation)
             case DropColumnExpression():
                 yield self._no_expression(operation)
             case _:
@@ -186,9 +217,21 @@ class _Rewriting:
         definition = str(CreateColumn(_alone(column)).compile(dialect=DIALECT))
         table = quoted(self._name[1], schema)
         altered = twin.alter(self._facts.connection, table, f"ADD COLUMN {definition}")
-        is_rewritten = altered is not None and altered.rewrites
-        said = remarks.of_rewrite(self._name, self._facts.found) if is_rewritten else ()
+        said = remarks.of_rewrite(self._name, self._facts.found) if altered.rewrites else ()
         yield Step(operation, tuple(said))
+
+    def _drop_column(self, operation: DropColumnOp) -> Steps:
+        column = operation.to_column()
+        schema, table = self._name
+        if _needs_value(column) and not column.primary_key:
+            # So that the application may leave it out of an INSERT before it is gone.
+            yield DropNotNullOnline(table, column.name, schema)
+            column = copy(column)
+            column.nullable = True
+        plain = DropColumnOp.from_column_and_tablename(schema, table, column)
+        uniques = self._facts.found.uniques.get(self._name, {}).values()
+        gone = [each.name for each in uniques if each.excludes(column.name)]
+        yield Step(plain, tuple(remarks.of_dropped(self._name, self._facts.found, gone)))
 
     def _drop_replaced(self, column: str) -> Iterator[MigrateOperation]:
         """Drop what a change of type left of a column, and the trigger that would fail without."""
@@ -201,12 +244,24 @@ class _Rewriting:
         schema, table, column = operation.schema, operation.table_name, operation.column_name
         if (change := self._types.get(column)) is not None:
             yield from self._drop_replaced(column)
+            if isinstance(change, ChangeColumnTypeOnline):
+                yield from self._without_references(column)
             yield from self._beside_triggers(change, column)
         if operation.modify_nullable is not None:
             kind = DropNotNullOnline if operation.modify_nullable else SetNotNullOnline
             yield kind(table, column, schema)
         if (rest := column_types.without_type(operation)) is not None:
             yield rest
+
+    def _without_references(self, column: str) -> Steps:
+        """Drop the foreign keys that keep a column from being replaced, and add them again."""
+        for key in self._references:
+            named = key.source_table, key.constraint_name
+            if column in key.remote_cols and named not in self._facts.dropped:
+                self._facts.dropped.add(named)
+                again = AddForeignKeyOnline(key)
+                yield again.reverse()
+                yield again
 
     def _beside_triggers(self, change: MigrateOperation, column: str) -> Steps:
         """Yield a change of type, without the search vectors that keep the column from it."""
@@ -227,20 +282,69 @@ class _Rewriting:
             yield change
             yield from dropped
 
-    def _anew(self, operation: ModifyTableOps) -> ModifyTableOps:
-        """Return the operations that make a column anew, and the indexes that go with it."""
+    def _checks_of(self, columns: Sequence[str], *, is_first: bool = False) -> Steps:
+        """Drop the CHECKs that would go with columns, so that the way back restores them."""
         schema, table = self._name
-        dropped = [each.column_name for each in operation.ops if isinstance(each, DropColumnOp)]
-        gone = [name for name, _ in self._depending(dropped)]
-        drops = [plain_index.DropIndex(self._existing(name)) for name in gone]
-        declared = (self._facts.declared[schema, name] for name in gone)
-        creates = map(plain_index.from_declared, declared)
-        return ModifyTableOps(table, [*drops, *operation.ops, *creates], schema=schema)
+        for check in self._facts.found.checks.get(self._name, {}).values():
+            if set(columns) & set(check.columns):
+                yield Step(check_constraints.dropped(check, table, schema), is_first=is_first)
+
+    def _checks_again(self, columns: Sequence[str]) -> Steps:
+        """Add the CHECKs again that went with columns, but for those that are replaced."""
+        replaced = {
+            each.constraint_name
+            for each in self._operations
+            if isinstance(each, ReplaceCheckConstraintOnline)
+        }
+        for check in self._facts.found.checks.get(self._name, {}).values():
+            is_gone = bool(set(columns) & set(check.columns)) and not check.is_special
+            if is_gone and check.name not in replaced:
+                yield check_constraints.existing(check, self._name[1], self._name[0])
+
+    def _anew(self, operation: ModifyTableOps) -> Steps:
+        """Yield what makes a column anew; what would go with it goes before and comes after."""
+        schema, table = self._name
+        columns = [each.column_name for each in operation.ops if isinstance(each, DropColumnOp)]
+        if any(set(columns) & set(key.remote_cols) for key in self._references):
+            said = "a foreign key points at it, so it cannot be made anew: drop that before."
+            yield ByHand(f"{table}.{columns[0]}", said, schema)
+            return
+        declared = next(each.column for each in operation.ops if isinstance(each, AddColumnOp))
+        for name, _ in self._depending(columns):
+            yield Step(DropIndexOnline(name, schema, self._existing(name)), is_first=True)
+            yield CreateIndexOnline(plain_index.from_declared(self._facts.declared[schema, name]))
+        yield from self._checks_of(columns, is_first=True)
+        yield from self._checks_again(columns)
+        for again in constraints.of_column(declared):
+            if again.constraint_name not in self._constrained:
+                yield Step(again.reverse(), is_first=True)
+                yield again
+        yield operation
+
+    @property
+    def _references(self) -> list[ForeignKey]:
+        """The foreign keys that point at the table."""
+        return self._facts.found.references.get(self._name, [])
 
     def _no_expression(self, operation: DropColumnExpression) -> DropColumnExpression:
-        """Return the operation, told which indexes its way back has to build again."""
-        depending = self._depending([operation.column_name])
-        operation.indexes = [self._existing(name) for name, _ in depending]
+        """Return the operation, told what its way back has to make again."""
+        schema, table = self._name
+        columns = [operation.column_name]
+        operation.indexes = [self._existing(name) for name, _ in self._depending(columns)]
+        found = self._facts.found
+        checks, uniques = (
+            each.get(self._name, {}).values() for each in (found.checks, found.uniques)
+        )
+        constrained: list[catalogue.Check | catalogue.Unique] = [*checks, *uniques]
+        definitions = [
+            f"{quoted(each.name)} {each.definition}"
+            for each in constrained
+            if set(columns) & set(each.columns)
+        ]
+        alter = f"ALTER TABLE {quoted(table, schema)} ADD CONSTRAINT"
+        operation.constraints = [
+            ExecuteSQLOp(without_parameters(f"{alter} {each}")) for each in definitions
+        ]
         return operation
 
 
@@ -268,14 +372,3 @@ def _alone(column: Column[Any]) -> Column[Any]:
     )
     Table("alone", MetaData(), alone)
     return alone
-
-
-def _drop_column(operation: DropColumnOp) -> Iterator[MigrateOperation]:
-    column = operation.to_column()
-    if _needs_value(column) and not column.primary_key:
-        # So that the application may leave it out of an INSERT before it is gone.
-        yield DropNotNullOnline(operation.table_name, column.name, operation.schema)
-        column = copy(column)
-        column.nullable = True
-    schema, table = operation.schema, operation.table_name
-    yield DropColumnOp.from_column_and_tablename(schema, table, column)

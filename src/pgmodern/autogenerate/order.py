@@ -6,7 +6,7 @@ left out. Before all, online, goes an index that depends on a type that changes 
 """
 
 from collections.abc import Iterable, Sequence
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 
 from alembic.operations import MigrateOperation
 from alembic.operations.ops import DropColumnOp, DropTableOp
@@ -14,6 +14,7 @@ from sqlalchemy import ForeignKeyConstraint
 
 from pgmodern.autogenerate.body import Step
 from pgmodern.autogenerate.plain_index import DropIndex
+from pgmodern.operations.by_hand import ByHand
 from pgmodern.operations.change_column_type import ChangeColumnTypeOnline
 from pgmodern.operations.change_notification import DropChangeNotification
 from pgmodern.operations.check_constraint import (
@@ -94,7 +95,12 @@ def _referents_last(steps: Sequence[Step]) -> list[Step]:
                 if referent != name and referent in graph:
                     graph[referent].add(name)
     rest = [step for step in steps if not _drops_table(step)]
-    return rest + [tables[name] for name in TopologicalSorter(graph).static_order()]
+    try:
+        return rest + [tables[name] for name in TopologicalSorter(graph).static_order()]
+    except CycleError as error:
+        circle = ", ".join(dict.fromkeys(error.args[1]))
+        said = "they refer to each other: drop a foreign key of theirs before their models."
+        return [*rest, Step(ByHand(circle, said))]
 
 
 def _drops_table(step: Step) -> bool:

@@ -3,7 +3,13 @@
 from alembic.autogenerate import comparators
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import MigrateOperation
-from alembic.operations.ops import DropTableOp, ModifyTableOps, UpgradeOps
+from alembic.operations.ops import (
+    DropConstraintOp,
+    DropIndexOp,
+    DropTableOp,
+    ModifyTableOps,
+    UpgradeOps,
+)
 from alembic.util import DispatchPriority, PriorityDispatchResult
 from sqlalchemy import Table
 
@@ -39,10 +45,13 @@ def compare(
     comparison = of(context)
     found, keys = comparison.catalogue, comparison.deparsed.partition_keys
     known = {comparison.name(table) for table in context.sorted_tables}
+    for operation in operations.ops:
+        if isinstance(operation, ModifyTableOps):
+            operation.ops[:] = [each for each in operation.ops if not _is_parent_s(each, found)]
     operations.ops[:] = [
         _kept(operation, found)
         for operation in operations.ops
-        if not _is_of(operation, found.partitions - known)
+        if not _is_of(operation, found.partitions - known) and not _is_empty(operation)
     ]
     for name, table in existing(context, found):
         wanted, there = _declared(table), found.partitioned.get(name)
@@ -56,6 +65,22 @@ def _is_of(operation: MigrateOperation, names: set[Name]) -> bool:
         isinstance(operation, DropTableOp | ModifyTableOps)
         and (operation.schema, operation.table_name) in names
     )
+
+
+def _is_empty(operation: MigrateOperation) -> bool:
+    return isinstance(operation, ModifyTableOps) and operation.is_empty()
+
+
+def _is_parent_s(operation: MigrateOperation, found: Catalogue) -> bool:
+    """Whether it would drop what a partition has of its parent."""
+    if isinstance(operation, DropIndexOp):
+        name = str(operation.index_name)
+    elif isinstance(operation, DropConstraintOp):
+        name = str(operation.constraint_name)
+    else:
+        return False
+    index = found.indexes.get((operation.schema, name))
+    return index is not None and index.is_attached
 
 
 def _kept(operation: MigrateOperation, found: Catalogue) -> MigrateOperation:

@@ -13,7 +13,7 @@ from sqlalchemy import Column, Index, literal_column
 from sqlalchemy.sql.elements import ColumnClause
 
 from pgmodern.autogenerate import catalogue
-from pgmodern.operations.literal import expression
+from pgmodern.operations.literal import expression, final_name
 from pgmodern.operations.rendering import Code, call
 
 
@@ -60,7 +60,7 @@ def from_declared(index: Index) -> CreateIndex:
             columns.append(literal_column(" ".join(filter(None, [_grouped(each), opclass]))))
     where = options["where"]
     return _operation(
-        str(index.name),
+        final_name(index),
         index.table.name,
         columns,
         schema=index.table.schema,

@@ -1,6 +1,6 @@
 """What a human eye should see before a revision runs: data that is lost, and what takes long."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from alembic.operations import MigrateOperation
 from alembic.operations.ops import AlterColumnOp, DropColumnOp, DropTableOp, ModifyTableOps
@@ -15,6 +15,10 @@ from pgmodern.operations.not_null import SetNotNullOnline
 _LONG_BUILD = {"hnsw": 100_000, "ivfflat": 500_000, "gin": 2_000_000, "gist": 2_000_000}
 _OTHER_BUILD = 20_000_000
 _LONG_REWRITE = 100_000_000  # bytes
+LOCKED = (
+    "LOCKS WRITES: on a partitioned table nothing can be built CONCURRENTLY. Nobody writes to it, "
+    "and its partitions, until this is done. For less, build it on each partition first."
+)
 
 
 def remarks(operation: MigrateOperation, name: Name, found: Catalogue) -> Iterator[str]:
@@ -52,6 +56,14 @@ def remarks(operation: MigrateOperation, name: Name, found: Catalogue) -> Iterat
             yield "Refuses, and names the rows, while any holds NULL: fill them first."
         case _:
             return
+
+
+def of_dropped(name: Name, found: Catalogue, gone: Sequence[str]) -> Iterator[str]:
+    """Yield what is to be said of a column that is dropped, and the constraints that go with it."""
+    size = found.sizes.get(name, Size(0, 0))
+    yield f"DATA LOSS: drops what the column holds in {_held(size)}."
+    for each in gone:
+        yield f"It takes the constraint {each} with it, which the way back does not make again."
 
 
 def of_rewrite(name: Name, found: Catalogue) -> Iterator[str]:

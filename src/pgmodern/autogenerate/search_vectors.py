@@ -17,7 +17,7 @@ from alembic.operations.ops import (
 from alembic.util import DispatchPriority, PriorityDispatchResult
 from sqlalchemy import Column, Table
 
-from pgmodern.autogenerate.catalogue import Catalogue, Key, Name
+from pgmodern.autogenerate.catalogue import Catalogue, Key, Name, Trigger
 from pgmodern.autogenerate.comparison import of
 from pgmodern.indexes import FullTextIndex
 from pgmodern.operations.by_hand import ByHand
@@ -29,6 +29,8 @@ from pgmodern.operations.search_vector import (
     ReplaceSearchVectorOnline,
 )
 from pgmodern.operations.tsvector_column import read_source, trigger_name
+
+_BEFORE_EACH_ROW = 1 | 2 | 4 | 16  # pg_trigger.tgtype: ROW, BEFORE, INSERT, UPDATE
 
 
 def compare(
@@ -88,7 +90,7 @@ def _compare_declared(
         operations.ops.append(AddSearchVector.of(wanted))
         return
     trigger = found.triggers.get(name, {}).get(trigger_name(name[1], column))
-    if trigger is not None and trigger.is_enabled:
+    if trigger is not None and _fires(trigger, index):
         if trigger.source != wanted.source:
             replacement = ReplaceSearchVectorOnline.of(wanted)
             replacement.replaced = _read(name, column, trigger.source, key)
@@ -152,6 +154,14 @@ def readers(found: Catalogue, name: Name, source: str) -> Iterator[AddSearchVect
             "changed by hand.",
             name[0],
         )
+
+
+def _fires(trigger: Trigger, index: FullTextIndex) -> bool:
+    """Whether a trigger runs before each row that is inserted, or of which a source changes."""
+    read = read_source(trigger.source)
+    sources = index.weights if read is None else read.sources
+    fires = trigger.kind == _BEFORE_EACH_ROW and set(sources) <= set(trigger.columns)
+    return trigger.is_enabled and fires
 
 
 def _index_name(found: Catalogue, name: Name, column: str) -> str | None:

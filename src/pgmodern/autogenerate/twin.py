@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 from psycopg.errors import Error
 from sqlalchemy import CheckConstraint, Column, Connection, Index, Table, text
+from sqlalchemy.exc import CompileError
+from sqlalchemy.types import TypeEngine
 
 from pgmodern.autogenerate import catalogue, plain_index
 from pgmodern.indexes.catalogue import Definition, copied, quoted, require_temporary
@@ -237,27 +239,50 @@ _PARTITIONED = """
 
 @dataclass(frozen=True, slots=True)
 class Altered:
-    """What a change of a table would do to its rows: write them all anew, or nothing."""
+    """What a change of a table would do to its rows: write them all anew, or nothing.
 
-    rewrites: bool
-
-
-def alter(connection: Connection, table: str, clause: str) -> Altered | None:
-    """Try a clause of ALTER TABLE on an empty copy of a quoted table; None cannot be done.
-
-    A copy keeps its defaults, and nothing else that could stand in the way.
+    Or why it cannot be done.
     """
-    twin = quoted("pgmodern_copy", "pg_temp")
-    filenode = f"SELECT pg_relation_filenode({string(twin)}::regclass)"
+
+    rewrites: bool = False
+    refused: str | None = None
+
+
+def alter(connection: Connection, table: str, clause: str) -> Altered:
+    """Try a clause of ALTER TABLE on an empty copy of a quoted table, with its defaults.
+
+    Raises MigrationError when the role may make no temporary table.
+    """
+    require_temporary(connection)
+    copy = quoted("pgmodern_copy", "pg_temp")
+    filenode = f"SELECT pg_relation_filenode({string(copy)}::regclass)"
     session = driver(connection)
     trial = connection.begin_nested()
     try:
-        session.execute(f"CREATE TABLE {twin} (LIKE {table} INCLUDING GENERATED)".encode())
+        like = f"(LIKE {table} INCLUDING DEFAULTS INCLUDING GENERATED)"
+        session.execute(f"CREATE TABLE {copy} {like}".encode())
         before = session.execute(filenode.encode()).fetchone()
-        session.execute(f"ALTER TABLE {twin} {clause}".encode())
-        found = Altered(session.execute(filenode.encode()).fetchone() != before)
-    except Error:
-        return None
+        session.execute(f"ALTER TABLE {copy} {clause}".encode())
+        return Altered(session.execute(filenode.encode()).fetchone() != before)
+    except Error as error:
+        return Altered(refused=error.diag.message_primary or str(error))
     finally:
         trial.rollback()
-    return found
+
+
+def is_same_type(connection: Connection, one: TypeEngine[Any], other: TypeEngine[Any]) -> bool:
+    """Tell whether two types are one to the server, as REAL and FLOAT(24) are."""
+    copy, session = quoted("pgmodern_copy", "pg_temp"), driver(connection)
+    columns = f"a {one.compile(DIALECT)}, b {other.compile(DIALECT)}"
+    trial = connection.begin_nested()
+    try:
+        session.execute(f"CREATE TABLE {copy} ({columns})".encode())
+        query = (
+            "SELECT count(DISTINCT format_type(atttypid, atttypmod)) = 1 "
+            f"FROM pg_catalog.pg_attribute WHERE attrelid = {string(copy)}::regclass AND attnum > 0"
+        )
+        return session.execute(query.encode()).fetchone() == (True,)
+    except (Error, CompileError):
+        return False
+    finally:
+        trial.rollback()

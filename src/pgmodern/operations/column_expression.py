@@ -69,7 +69,8 @@ class DropColumnExpression(Operation):
     """Let a stored generated column be written; it keeps its values. Transactional.
 
     ACCESS EXCLUSIVE for an instant. `generated` is the column as it was and `plain` as it is
-    then, for the way back, on which it is dropped and generated anew, and so are its `indexes`.
+    then, for the way back, on which it is dropped and generated anew, and so are its `indexes`
+    and `constraints`.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class DropColumnExpression(Operation):
         self.generated = generated
         self.plain = plain
         self.indexes: list[MigrateOperation] = []
+        self.constraints: list[MigrateOperation] = []
 
     @classmethod
     def drop_column_expression(
@@ -106,8 +108,9 @@ class DropColumnExpression(Operation):
         table, schema = self.table_name, self.schema
         drop = DropColumnOp.from_column_and_tablename(schema, table, self.plain)
         add = AddColumnOp.from_column_and_tablename(schema, table, self.generated)
-        drops = [each.reverse() for each in self.indexes]
-        return ModifyTableOps(table, [*drops, drop, add, *self.indexes], schema=schema)
+        drops, creates = [each.reverse() for each in self.indexes], [*self.indexes]
+        creates += self.constraints
+        return ModifyTableOps(table, [*drops, drop, add, *creates], schema=schema)
 
 
 def _set(operations: Operations, operation: SetColumnExpression) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from alembic.operations import Operations
-from sqlalchemy import ClauseElement, Connection, Dialect, Index
+from sqlalchemy import ClauseElement, Connection, Constraint, Dialect, Index
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.schema import CreateIndex
 
@@ -59,6 +59,16 @@ def expression(clause: ClauseElement) -> str:
 def index_statement(index: Index) -> str:
     """Return the statement that builds an index."""
     return str(CreateIndex(index).compile(dialect=DIALECT))
+
+
+def final_name(item: Index | Constraint) -> str:
+    """Return the name that the server is given; one by a convention may be cut to fit."""
+    preparer = DIALECT.identifier_preparer
+    given = (
+        preparer.format_index(item) if isinstance(item, Index) else preparer.format_constraint(item)
+    )
+    name = str(given)
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def string(value: str) -> str:
