@@ -176,3 +176,19 @@ def test_the_way_back_generates_the_column_and_its_indexes_anew(
     assert dump(empty_database_url) == before
     with pytest.raises(ValueError, match="loud"):
         DropColumnExpression("songs", "loud").reverse()
+
+
+def test_a_virtual_one_is_changed_without_a_row_and_not_dropped(
+    database: psycopg.Connection, apply: Apply
+) -> None:
+    if database.info.server_version < 180_000:
+        pytest.skip("virtual columns came with PostgreSQL 18")
+    database.execute("ALTER TABLE songs ADD loud text GENERATED ALWAYS AS (upper(title)) VIRTUAL")
+    database.execute("INSERT INTO songs (title) VALUES ('a')")
+    rows = "SELECT pg_relation_filenode('songs')"
+    before = database.execute(rows).fetchone()
+    apply(change())
+    assert loud(database) == ["a!: %"]
+    assert database.execute(rows).fetchone() == before
+    with pytest.raises(DBAPIError, match="virtual"):
+        apply(drop)
