@@ -136,3 +136,25 @@ def test_a_probe_tells_a_usable_extension_from_one_out_of_reach(
     database.execute(f"ALTER EXTENSION {extension.name} SET SCHEMA elsewhere".encode())
     with pytest.raises(psycopg.errors.ProgrammingError):
         database.execute(f"SELECT {extension.probe}".encode())
+
+
+def test_one_that_is_too_old_will_do_where_it_is_going_to_be_updated(
+    connection: Connection, empty_database_url: URL, connect: Connect
+) -> None:
+    connect(empty_database_url).execute("CREATE EXTENSION pg_trgm VERSION '1.3'")
+    with pytest.raises(ExtensionError, match="ALTER EXTENSION"):
+        preflight(connection, [PG_TRGM])
+    preflight(connection, [PG_TRGM], updating=True)
+    assert installed(connection)["pg_trgm"] == "1.3"
+    with pytest.raises(ExtensionError, match="of tomorrow"):
+        preflight(connection, [Extension("pg_trgm", "99", "of tomorrow")], updating=True)
+
+
+def test_an_update_to_come_asks_nothing_of_what_is_new_enough(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server may offer less than the database has: its package went back, or is gone."""
+    connection.exec_driver_sql("CREATE EXTENSION pg_trgm")
+    for offered in ({"pg_trgm": "1.3"}, {}):
+        monkeypatch.setattr("pgmodern.extensions.available", lambda _, offered=offered: offered)
+        preflight(connection, [PG_TRGM], updating=True)

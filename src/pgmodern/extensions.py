@@ -91,7 +91,7 @@ def preflight(
 ) -> None:
     """Prove that each extension is, or can be, created here, and leave nothing behind.
 
-    One that is too old will do if it is `updating` and the server offers what is new enough.
+    One that is too old will do when they are `updating` and the server offers what is new enough.
     Creating it for trial and rolling back is the only test that is true everywhere: managed
     services let roles create extensions that the catalogue reserves for superusers.
     Raises ExtensionError for the first that cannot be had.
@@ -99,8 +99,9 @@ def preflight(
     have, offered = installed(connection), available(connection)
     for extension in sorted(set(extensions)):
         name = extension.name
-        there = None if updating else have.get(name)
-        if error := refusal(extension, there, offered.get(name, have.get(name))):
+        there, offer = have.get(name), offered.get(name)
+        error = refusal(extension, there, offer)
+        if error and not (updating and offer and refusal(extension, None, offer) is None):
             raise error
         if name not in have:
             _try_to_create(connection, extension.name)
@@ -123,11 +124,17 @@ def create_sql(name: str) -> str:
     return f'CREATE EXTENSION IF NOT EXISTS "{name}"'
 
 
-def denied(name: str, error: DBAPIError) -> ExtensionError | None:
-    """Translate the server's refusal to let this role create an extension; None for others."""
+def update_sql(name: str) -> str:
+    """Return the statement that brings an extension to the version that the server offers."""
+    return f'ALTER EXTENSION "{name}" UPDATE'
+
+
+def denied(name: str, error: DBAPIError, *, updating: bool = False) -> ExtensionError | None:
+    """Translate the server's refusal to let this role create or update it; None for others."""
     if not isinstance(error.orig, InsufficientPrivilege):
         return None
+    verb, statement = ("update", update_sql(name)) if updating else ("create", create_sql(name))
     return ExtensionError(
-        f"This role may not create the extension {name!r}.",
-        f'Have an administrator run it once in this database: CREATE EXTENSION "{name}";',
+        f"This role may not {verb} the extension {name!r}.",
+        f"Have an administrator run it once in this database: {statement};",
     )

@@ -1,4 +1,4 @@
-"""`op.add_check_constraint_online` and `op.drop_constraint_online`."""
+"""`op.add_check_constraint_online`, `op.replace_check_constraint_online` and their reverse."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -13,6 +13,7 @@ from psycopg.errors import CheckViolation, UndefinedColumn
 from sqlalchemy import URL
 
 from pgmodern.errors import MigrationError
+from pgmodern.indexes.catalogue import quoted
 
 Step = Callable[[Any], object]
 Proof = Callable[..., None]
@@ -35,6 +36,13 @@ def add(
 def drop(name: str = "ck", table: str = "songs", **options: Any) -> Step:
     """Return the step that drops it."""
     return lambda op: op.drop_constraint_online(name, table, **options)
+
+
+def replace(
+    condition: str = "length(title) < 50", name: str = "ck", table: str = "songs", **options: Any
+) -> Step:
+    """Return the step that gives the constraint this condition."""
+    return lambda op: op.replace_check_constraint_online(name, table, condition, **options)
 
 
 def constraints(database: psycopg.Connection, table: str = "songs") -> list[Any]:
@@ -257,3 +265,187 @@ def test_each_is_the_reverse_of_the_other_and_both_are_rendered(
         "    op.drop_constraint_online('ck', 'songs', schema='public')\n"
         "    # ### end Alembic commands ###"
     )
+
+
+def test_killed_anywhere_a_replacement_is_finished_by_the_next(proof: Proof) -> None:
+    back = replace("length(title) < 100")
+    proof("replace_check_constraint_online", replace(), back, fill=FILL, first=add())
+
+
+def test_killed_anywhere_one_that_is_not_valid_is_there_after_the_next(proof: Proof) -> None:
+    violated = add("album <> 'a'", not_valid=True)
+    proof("add_check_constraint_online, not valid", violated, drop(), fill=FILL)
+
+
+def test_one_that_is_not_valid_holds_for_new_rows_only_and_is_validated_later(
+    database: psycopg.Connection, apply: Apply
+) -> None:
+    database.execute("INSERT INTO songs (title) VALUES ('x')")
+    for _ in range(2):
+        apply(add("title <> 'x'", not_valid=True))
+        ((oid, _, _, valid),) = constraints(database)
+        assert not valid
+    with pytest.raises(CheckViolation):
+        database.execute("INSERT INTO songs (title) VALUES ('x')")
+    database.execute("UPDATE songs SET title = 'y'")
+    apply(add("title <> 'x'"))
+    ((same, _, _, valid),) = constraints(database)
+    assert (same, valid) == (oid, True)
+    apply(add("title <> 'x'", not_valid=True))
+    assert constraints(database)[0][3], "one that is valid was undone"
+
+
+def test_no_row_is_written_between_the_old_one_and_the_new(
+    empty_database_url: URL, database: psycopg.Connection, connect: Connect, apply: Apply
+) -> None:
+    """While the rows are read the new one holds already, and others read and write."""
+    database.execute("INSERT INTO songs (title) VALUES ('first')")
+    database.execute("ALTER TABLE songs ADD CONSTRAINT ck CHECK (title <> 'x')")
+    database.execute(
+        "CREATE FUNCTION slow(text) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN "
+        "IF $1 = 'first' THEN PERFORM pg_advisory_xact_lock_shared(4711); END IF; "
+        "RETURN $1 <> 'y'; END $$"
+    )
+    gate = connect(empty_database_url)
+    gate.execute("SELECT pg_advisory_lock(4711)")
+    database.execute("SET lock_timeout = '2s'")
+    with ThreadPoolExecutor() as pool:
+        replacing = pool.submit(apply, replace("slow(title)"))
+        try:
+            wait_for_the_validation(database)
+            with pytest.raises(CheckViolation):
+                database.execute("INSERT INTO songs (title) VALUES ('y')")
+            database.execute("INSERT INTO songs (title) VALUES ('second')")
+            assert database.execute("SELECT count(*) FROM songs").fetchone() == (2,)
+            assert not replacing.done()
+        finally:
+            gate.execute("SELECT pg_advisory_unlock(4711)")
+        replacing.result()
+    ((_, _, definition, valid),) = constraints(database)
+    assert (definition, valid) == ("CHECK (slow(title))", True)
+
+
+def test_a_replacement_that_rows_violate_stays_for_new_rows(
+    database: psycopg.Connection, apply: Apply
+) -> None:
+    database.execute("INSERT INTO songs (title) VALUES ('x'), ('y')")
+    apply(add("title <> 'z'"))
+    for _ in range(2):
+        with pytest.raises(MigrationError, match=r"1 row\(s\): id = '2'"):
+            apply(replace("title <> 'y'"))
+        ((_, _, definition, valid),) = constraints(database)
+        assert ("'y'" in definition, valid) == (True, False)
+    database.execute("DELETE FROM songs WHERE id = 2")
+    apply(replace("title <> 'y'"))
+    ((*_, valid),) = constraints(database)
+    assert valid
+
+
+@pytest.mark.parametrize("before", [None, "NOT VALID", ""])
+def test_a_replacement_of_the_same_definition_is_added_validated_or_left(
+    database: psycopg.Connection, apply: Apply, before: str | None
+) -> None:
+    if before is not None:
+        database.execute(f"{PLAIN} {before}".encode())
+    there = constraints(database)
+    apply(replace("length(title) < 100"))
+    ((oid, _, _, valid),) = constraints(database)
+    assert valid
+    assert not there or oid == there[0][0], "it was dropped"
+
+
+def test_a_replacement_may_be_not_valid(database: psycopg.Connection, apply: Apply) -> None:
+    database.execute("INSERT INTO songs (title) VALUES ('x')")
+    apply(add())
+    apply(replace("title <> 'x'", not_valid=True))
+    ((*_, valid),) = constraints(database)
+    assert not valid
+
+
+@pytest.mark.parametrize("definition", ["UNIQUE (title)", "FOREIGN KEY (id) REFERENCES songs (id)"])
+def test_what_is_no_check_is_not_replaced(
+    empty_database_url: URL,
+    database: psycopg.Connection,
+    apply: Apply,
+    script: Callable[[Step], str],
+    psql: Psql,
+    definition: str,
+) -> None:
+    database.execute(f"ALTER TABLE songs ADD CONSTRAINT ck {definition}".encode())
+    with pytest.raises(MigrationError, match="not CHECK"):
+        apply(replace())
+    assert psql(empty_database_url, script(replace())).returncode != 0
+    assert constraints(database) == []
+    found = database.execute("SELECT contype::text FROM pg_constraint WHERE conname = 'ck'")
+    assert found.fetchone() == (definition[0].lower(),)
+
+
+@pytest.mark.parametrize("schema", [None, 'Other "%s":'])
+def test_odd_names_and_another_schema_of_a_replacement(
+    empty_database_url: URL,
+    database: psycopg.Connection,
+    apply: Apply,
+    script: Callable[[Step], str],
+    psql: Psql,
+    schema: str | None,
+) -> None:
+    if schema:
+        database.execute(f"CREATE SCHEMA {quoted(schema)}".encode())
+    table, name = "Odd \"%s: {t}'", "n" * 60 + "Ü"
+    there = quoted(table, schema)
+    database.execute(f'CREATE TABLE {there} ("the %s :x" text)'.encode())
+    given: dict[str, Any] = {"name": name, "table": table, "schema": schema}
+    old, new = """"the %s :x" <> 'a%:b'""", """"the %s :x" <> '%%c:d'"""
+
+    def run_script(step: Step) -> None:
+        done = psql(empty_database_url, script(step))
+        assert done.returncode == 0, done.stderr
+
+    for run in (apply, run_script):
+        run(add(old, **given))
+        for condition in (new, new, old):
+            run(replace(condition, **given))
+            ((_, found, definition, valid),) = constraints(database, there)
+            assert (found, valid) == (name, True)
+            assert condition[15:] in definition
+        run(drop(name, table, schema=schema))
+        run(replace(new, **given))
+        assert len(constraints(database, there)) == 1
+        run(drop(name, table, schema=schema))
+
+
+def test_a_partitioned_table_s_is_replaced_on_every_partition(
+    empty_database_url: URL,
+    database: psycopg.Connection,
+    apply: Apply,
+    script: Callable[[Step], str],
+    psql: Psql,
+) -> None:
+    database.execute("CREATE TABLE plays (n int CONSTRAINT ck CHECK (n > 0)) PARTITION BY LIST (n)")
+    database.execute("CREATE TABLE plays_1 PARTITION OF plays DEFAULT")
+    apply(replace("n > 1", table="plays"))
+    ((_, _, definition, valid),) = constraints(database, "plays_1")
+    assert (definition, valid) == ("CHECK ((n > 1))", True)
+    assert psql(empty_database_url, script(replace("n > 2", table="plays"))).returncode == 0
+    ((_, _, definition, valid),) = constraints(database, "plays_1")
+    assert (definition, valid) == ("CHECK ((n > 2))", True)
+
+
+def test_a_replacement_knows_its_way_back(database: psycopg.Connection, apply: Apply) -> None:
+    from pgmodern.operations.check_constraint import (
+        AddCheckConstraintOnline,
+        ReplaceCheckConstraintOnline,
+    )
+
+    old = AddCheckConstraintOnline("ck", "songs", "title <> 'x'", not_valid=True)
+    new = AddCheckConstraintOnline("ck", "songs", "title <> 'y'")
+    database.execute("INSERT INTO songs (title) VALUES ('x')")
+    forward = ReplaceCheckConstraintOnline(new, old)
+    apply(lambda op: op.invoke(old))
+    before = constraints(database)[0][1:]
+    apply(lambda op: op.invoke(forward))
+    assert "'y'" in constraints(database)[0][2]
+    apply(lambda op: op.invoke(forward.reverse()))
+    assert constraints(database)[0][1:] == before
+    with pytest.raises(ValueError, match="ck"):
+        ReplaceCheckConstraintOnline(new).reverse()

@@ -1,7 +1,7 @@
 """`op.create_extension` and `op.drop_extension`."""
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -132,3 +132,103 @@ def test_each_is_the_reverse_of_the_other(database: psycopg.Connection, apply: A
     assert version(database) is None
     apply(lambda op: op.invoke(forward.reverse().reverse()))
     assert version(database) is not None
+
+
+def update(op: Any) -> None:
+    """The step that updates the extension."""
+    op.update_extension("pg_trgm", "1.6", "old ones are slow")
+
+
+OLD = "CREATE EXTENSION pg_trgm VERSION '1.3'"
+
+
+def test_an_old_one_is_updated_once(database: psycopg.Connection, apply: Apply) -> None:
+    database.execute(OLD)
+    for _ in range(2):
+        apply(update)
+        assert version(database) == "1.6"
+
+
+def test_killed_anywhere_an_update_is_as_if_it_had_not_begun(
+    database: psycopg.Connection, apply_killed: Callable[[Step], Iterator[int]]
+) -> None:
+    """A dump does not tell the version: `proof` would see nothing done."""
+    database.execute(OLD)
+    killed = 0
+    for killed in apply_killed(update):
+        assert version(database) == "1.6", f"killed before statement {killed}"
+        database.execute("DROP EXTENSION pg_trgm")
+        database.execute(OLD)
+    assert killed > 3
+
+
+def run_script(psql: Psql, url: URL, sql: str) -> None:
+    """Run a script that is to succeed."""
+    done = psql(url, sql)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("online", [True, False])
+def test_one_that_is_new_enough_is_left_as_it_is(
+    empty_database_url: URL,
+    database: psycopg.Connection,
+    apply: Apply,
+    script: Callable[[Step], str],
+    psql: Psql,
+    *,
+    online: bool,
+) -> None:
+    database.execute(OLD)
+
+    def step(op: Any) -> None:
+        op.update_extension("pg_trgm", "1.3.0")
+
+    apply(step) if online else run_script(psql, empty_database_url, script(step))
+    assert version(database) == "1.3"
+
+
+def test_an_update_to_what_the_server_does_not_have_is_refused(
+    empty_database_url: URL,
+    database: psycopg.Connection,
+    apply: Apply,
+    script: Callable[[Step], str],
+    psql: Psql,
+) -> None:
+    database.execute(OLD)
+
+    def step(op: Any) -> None:
+        op.update_extension("pg_trgm", "99.1", "it flies")
+
+    with pytest.raises(ExtensionError, match=r"99\.1 or later is needed: it flies"):
+        apply(step)
+    assert version(database) == "1.3"
+    assert "99.1 or later is needed" in psql(empty_database_url, script(step)).stderr
+
+
+def test_what_is_not_there_is_not_updated(
+    empty_database_url: URL,
+    database: psycopg.Connection,
+    apply: Apply,
+    script: Callable[[Step], str],
+    psql: Psql,
+) -> None:
+    with pytest.raises(ExtensionError, match="does not have the extension 'pg_trgm'") as raised:
+        apply(update)
+    assert "op.create_extension('pg_trgm', '1.6')" in raised.value.cure
+    assert "extension pg_trgm is missing" in psql(empty_database_url, script(update)).stderr
+    assert version(database) is None
+
+
+def test_who_may_not_update_it_needs_an_administrator(
+    database: psycopg.Connection, owner: str, apply: Apply
+) -> None:
+    database.execute(OLD)
+
+    def step(op: Any) -> None:
+        op.execute(f"SET LOCAL ROLE {owner}")
+        update(op)
+
+    with pytest.raises(ExtensionError, match="may not update the extension 'pg_trgm'") as raised:
+        apply(step)
+    assert 'ALTER EXTENSION "pg_trgm" UPDATE;' in raised.value.cure
+    assert version(database) == "1.3"

@@ -1,4 +1,4 @@
-"""`op.add_search_vector_online` and its reverse: a tsvector that a trigger keeps."""
+"""Search vectors, added, replaced and dropped: a tsvector that a trigger keeps."""
 
 import subprocess
 from collections.abc import Callable
@@ -8,8 +8,11 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError
 
-from pgmodern.operations.search_vector import AddSearchVectorOnline
+from pgmodern.errors import MigrationError
+from pgmodern.indexes.catalogue import quoted
+from pgmodern.operations.search_vector import AddSearchVectorOnline, ReplaceSearchVectorOnline
 
 Step = Callable[[Any], object]
 Apply = Callable[[Step], None]
@@ -392,3 +395,222 @@ def test_other_sources_are_taken_up_by_every_row(
     )
     apply(add)
     assert database.execute(WRONG).fetchone() == (0,)
+
+
+def replace(op: Any) -> None:
+    """The step that has it hold the albums first, and no more than these."""
+    op.replace_search_vector_online(
+        "songs", "words", {"album": "A"}, configuration="pg_catalog.simple"
+    )
+
+
+def replace_back(op: Any) -> None:
+    """The step that undoes `replace`."""
+    op.replace_search_vector_online(
+        "songs", "words", {"title": "A", "album": "B"}, configuration="pg_catalog.simple"
+    )
+
+
+def keep_column(op: Any) -> None:
+    """The step that drops all but the column and its index."""
+    op.drop_search_vector_online("songs", "words", keep_column=True)
+
+
+def add_at_once(op: Any) -> None:
+    """The step that adds the search vector to a table without rows."""
+    op.add_search_vector(
+        "songs", "words", {"title": "A", "album": "B"}, configuration="pg_catalog.simple"
+    )
+
+
+def drop_at_once(op: Any) -> None:
+    """The step that drops its trigger and its function."""
+    op.drop_search_vector("songs", "words")
+
+
+def test_killed_anywhere_a_replacement_is_finished_by_the_next(proof: Proof) -> None:
+    proof("replace_search_vector_online", replace, replace_back, fill=FILL, first=add)
+
+
+def test_killed_anywhere_dropping_all_but_the_column_is_finished(proof: Proof) -> None:
+    proof("drop_search_vector_online, column kept", keep_column, add, fill=FEW, first=add)
+
+
+def test_killed_anywhere_adding_at_once_is_as_if_it_had_not_begun(proof: Proof) -> None:
+    def back(op: Any) -> None:
+        drop_at_once(op)
+        op.drop_column("songs", "words")
+
+    proof("add_search_vector", add_at_once, back)
+
+
+def test_killed_anywhere_dropping_at_once_is_as_if_it_had_not_begun(proof: Proof) -> None:
+    proof("drop_search_vector", drop_at_once, add_at_once, fill=FEW, first=add)
+
+
+def test_a_replacement_is_taken_up_by_every_row_and_its_index_stays(
+    database: psycopg.Connection, apply: Apply
+) -> None:
+    database.execute(FILL)
+    apply(add)
+    index = "SELECT 'ix_songs_words'::regclass::oid, pg_relation_filenode('ix_songs_words')"
+    before = database.execute(index).fetchone()
+    apply(replace)
+    database.execute("INSERT INTO songs (title, album) VALUES ('Waterloo', 'Abba')")
+    assert words(database, 7) == "'nº':1A"
+    assert words(database, 1201) == "'abba':1A"
+    assert database.execute(index).fetchone() == before
+    database.execute("UPDATE songs SET title = 'x'")
+    assert words(database, 1201) == "'abba':1A"
+    apply(replace_back)
+    assert database.execute(WRONG).fetchone() == (0,)
+
+
+def test_a_replacement_does_not_wait_for_those_who_read(
+    database: psycopg.Connection, apply: Apply
+) -> None:
+    database.execute(FEW)
+    apply(add)
+    with database.transaction():
+        database.execute("SELECT * FROM songs")  # would block whatever locks ACCESS EXCLUSIVE
+        apply(replace)
+    assert words(database, 1) == "'nº':1A"
+
+
+def test_a_replacement_needs_the_column(
+    empty_database_url: URL,
+    database: psycopg.Connection,
+    apply: Apply,
+    script: Callable[[Step], str],
+    psql: Psql,
+) -> None:
+    before = remains(database)
+    with pytest.raises(MigrationError, match="songs has no column words") as raised:
+        apply(replace)
+    assert "add_search_vector_online" in raised.value.cure
+    assert "add_search_vector_online" in psql(empty_database_url, script(replace)).stderr
+    assert remains(database) == before
+    database.execute("INSERT INTO songs (title) VALUES ('still writable')")
+
+
+def test_a_column_that_is_kept_keeps_its_values_and_its_index(
+    database: psycopg.Connection, apply: Apply
+) -> None:
+    database.execute(FEW)
+    apply(add)
+    for _ in range(2):
+        apply(keep_column)
+    database.execute("UPDATE songs SET title = 'Waterloo' WHERE id = 1")
+    assert words(database, 1) == "'nº':2B 'été':1A"
+    assert database.execute("SELECT to_regclass('ix_songs_words')::text").fetchone() != (None,)
+    assert len(remains(database)) == 4
+    apply(add)
+    assert words(database, 1) == "'nº':2B 'waterloo':1A"
+
+
+def test_a_new_table_is_kept_from_its_first_row(database: psycopg.Connection, apply: Apply) -> None:
+    def step(op: Any) -> None:
+        op.execute("CREATE TABLE albums (id int PRIMARY KEY, name text)")
+        given = "albums", "words", {"name": "A"}
+        op.add_search_vector(*given, configuration="pg_catalog.simple")
+        op.execute("INSERT INTO albums VALUES (1, 'Arrival')")
+
+    apply(step)
+    found = database.execute("SELECT words::text FROM albums").fetchone()
+    assert found == ("'arrival':1A",)
+
+
+def test_a_table_with_rows_is_not_for_adding_at_once(
+    empty_database_url: URL,
+    database: psycopg.Connection,
+    apply: Apply,
+    script: Callable[[Step], str],
+    psql: Psql,
+) -> None:
+    database.execute(FEW)
+    before = remains(database)
+    with pytest.raises(DBAPIError, match=r"holds rows: use op\.add_search_vector_online"):
+        apply(add_at_once)
+    assert "holds rows" in psql(empty_database_url, script(add_at_once)).stderr
+    assert remains(database) == before
+    database.execute("ALTER TABLE songs ADD words tsvector")
+    apply(add_at_once)
+    database.execute("INSERT INTO songs (title) VALUES ('Waterloo')")
+    assert words(database, 3) == "'waterloo':1A"
+
+
+@pytest.mark.parametrize("schema", [None, 'Other "%s":'])
+def test_odd_names_and_another_schema_of_what_changes_one(
+    empty_database_url: URL,
+    database: psycopg.Connection,
+    apply: Apply,
+    script: Callable[[Step], str],
+    psql: Psql,
+    schema: str | None,
+) -> None:
+    if schema:
+        database.execute(f"CREATE SCHEMA {quoted(schema)}".encode())
+    table, column, source = "Odd \"%s: {t}' $$", "the %s \"Key' :x", "its $$ 'title': %"
+    there = quoted(table, schema)
+    database.execute(f'CREATE TABLE {there} ("Id %" int, {quoted(source)} text)'.encode())
+    given: dict[str, Any] = {"configuration": "pg_catalog.simple", "key": "Id %", "schema": schema}
+
+    def step(op: Any) -> None:
+        op.add_search_vector(table, column, {source: "A"}, **given)
+
+    def change(op: Any) -> None:
+        op.replace_search_vector_online(table, column, {source: "C"}, key_type="int", **given)
+
+    def undo(op: Any) -> None:
+        op.drop_search_vector(table, column, schema=schema)
+
+    def keep(op: Any) -> None:
+        op.drop_search_vector_online(table, column, keep_column=True, schema=schema)
+
+    def run_script(step: Step) -> None:
+        done = psql(empty_database_url, script(step))
+        assert done.returncode == 0, done.stderr
+
+    written = f"INSERT INTO {there} ({quoted(source)}) VALUES ('Waterloo')".encode()
+    read = f"SELECT DISTINCT {quoted(column)}::text FROM {there}".encode()
+    for run in (apply, run_script):
+        for last in (undo, keep):
+            run(step)
+            database.execute(written)
+            assert database.execute(read).fetchall() == [("'waterloo':1A",)]
+            database.execute(f'UPDATE {there} SET "Id %" = 1'.encode())
+            run(change)
+            database.execute(written)
+            assert database.execute(read).fetchall() == [("'waterloo':1C",)]
+            run(last)
+            database.execute(f"TRUNCATE {there}".encode())
+            database.execute(written)
+            assert database.execute(read).fetchall() == [(None,)]
+            database.execute(f"TRUNCATE {there}".encode())
+
+
+def test_a_replacement_knows_its_way_back(database: psycopg.Connection, apply: Apply) -> None:
+    database.execute(FILL)
+    made_of = "pg_catalog.simple", "id", "bigint"
+    before = AddSearchVectorOnline("songs", "words", {"title": "A", "album": "B"}, *made_of)
+    forward = ReplaceSearchVectorOnline("songs", "words", {"album": "A"}, *made_of)
+    forward.replaced = before
+    apply(lambda op: op.invoke(before))
+    apply(lambda op: op.invoke(forward))
+    assert words(database, 7) == "'nº':1A"
+    apply(lambda op: op.invoke(forward.reverse()))
+    assert database.execute(WRONG).fetchone() == (0,)
+
+
+def test_a_column_that_was_there_before_stays_on_the_way_back(
+    database: psycopg.Connection, apply: Apply
+) -> None:
+    database.execute("ALTER TABLE songs ADD words tsvector")
+    forward = AddSearchVectorOnline(
+        "songs", "words", {"title": "A"}, "pg_catalog.simple", "id", "bigint"
+    )
+    forward.kept_column = True
+    apply(lambda op: op.invoke(forward))
+    apply(lambda op: op.invoke(forward.reverse()))
+    assert ("words",) in remains(database)
+    assert forward.reverse().reverse() is forward

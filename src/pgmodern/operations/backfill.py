@@ -44,6 +44,11 @@ class BackfillOnline(Operation):
         """Run the statement, which holds `{range}` as its condition on the key, over the table."""
         operations.invoke(cls(Backfill(name, table, key, key_type, statement, schema), throttle))
 
+    @property
+    def about(self) -> tuple[str | None, ...]:
+        """The backfill and its table."""
+        return self.backfill.schema, self.backfill.table, self.backfill.name
+
     def reverse(self) -> MigrateOperation:
         """Raise NotImplementedError: what the rows held before is not kept."""
         raise NotImplementedError(f"backfill {self.backfill.name!r} cannot be undone")

@@ -25,7 +25,8 @@ def _nothing(_operations: Operations, _operation: ByHand) -> None:
 
 
 def _render(_context: AutogenContext, operation: ByHand) -> list[str]:
-    return [f"# {operation.name}: {operation.said}"]
+    said = " ".join(f"{operation.name}: {operation.said}".splitlines())  # a name may break a line
+    return [f"# {said}"]
 
 
 def register() -> None:

@@ -104,6 +104,11 @@ class ChangeColumnTypeOnline(Operation):
             )
         )
 
+    @property
+    def about(self) -> tuple[str | None, ...]:
+        """The column."""
+        return self.replaced.schema, self.replaced.table, self.replaced.column
+
     def reverse(self) -> ChangeColumnTypeOnline:
         """Return the operation that goes back; raises MigrationError without `reverse_using`."""
         change = self.change
@@ -142,6 +147,11 @@ class DropReplacedColumn(Operation):
     ) -> None:
         """Drop what `op.change_column_type_online` kept of the column, if it is there."""
         operations.invoke(cls(table_name, column_name, schema))
+
+    @property
+    def about(self) -> tuple[str | None, ...]:
+        """The column."""
+        return self.replaced.schema, self.replaced.table, self.replaced.column
 
     def reverse(self) -> MigrateOperation:
         """Raise NotImplementedError: what was dropped is gone."""

@@ -13,6 +13,7 @@ from pgmodern.operations.constraint import (
     Constraint,
     DropConstraintOnline,
     add,
+    on_a_copy,
     script,
 )
 from pgmodern.operations.literal import run_or_write, string
@@ -78,7 +79,9 @@ class ReplaceCheckConstraintOnline(Operation):
     """Give a CHECK constraint another condition; in between, no row is written that meets neither.
 
     ACCESS EXCLUSIVE for an instant, to put the new one NOT VALID in the old one's place; then as
-    `op.add_check_constraint_online`. `replaced` is what was there, for the way back.
+    `op.add_check_constraint_online`. One that is missing is added. Raises MigrationError when the
+    constraint of that name is no CHECK, or when rows violate the new one. `replaced` is what was
+    there, for the way back.
     """
 
     def __init__(
@@ -124,14 +127,12 @@ class ReplaceCheckConstraintOnline(Operation):
 def check(constraint_name: str, table_name: str, condition: str, schema: str | None) -> Constraint:
     """Return a CHECK constraint; an empty copy of the table shows how the server deparses it."""
     definition = f"CHECK ({condition})"
-    copy = quoted(table_name, "pg_temp")
+    preparation, declared = on_a_copy(table_name, schema, definition, "c")
     return Constraint(
         name=constraint_name,
         definition=definition,
-        preparation=f"CREATE TEMPORARY TABLE {quoted(table_name)} "
-        f"(LIKE {quoted(table_name, schema)}, {definition}) ON COMMIT DROP;",
-        declared="(SELECT pg_get_constraintdef(oid) FROM pg_catalog.pg_constraint "
-        f"WHERE conrelid = to_regclass({string(copy)}) AND contype = 'c')",
+        preparation=preparation,
+        declared=declared,
         violating=f"({condition}) IS FALSE",
     )
 

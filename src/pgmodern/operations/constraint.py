@@ -29,14 +29,14 @@ class Constraint:
     `declared` is an SQL expression: the definition as the server deparses it. What it reads is
     made by `preparation`, and goes with the transaction. `violating` is the condition on the rows
     that violate the constraint, `values` are the columns that show why. One that `locks_two`
-    tables is a foreign key. One that `replaces` takes the place of another of its name, and one
+    tables is a foreign key. One that `replaces` takes the place of a CHECK of its name, and one
     that is `not_valid` leaves the rows that are there alone.
     """
 
     name: str
     definition: str
     declared: str
-    violating: str
+    violating: str = "false"
     values: tuple[str, ...] = ()
     preparation: str = ""
     locks_two: bool = False
@@ -129,27 +129,70 @@ def is_there(table: str, name: str) -> str:
 def add(connection: Connection, table: str, constraint: Constraint) -> None:
     """Add a constraint NOT VALID, unless it is there, and validate it, unless it is valid.
 
-    One of another definition gives way to one that replaces it. Raises MigrationError when there
-    is another of that name, or when rows violate it.
+    A CHECK of another definition gives way to one that replaces it. Raises MigrationError when
+    there is another of that name, or when rows violate it.
     """
-    query = (
-        f"SELECT {_DEFINITION}, convalidated FROM pg_catalog.pg_constraint "
-        f"WHERE {is_there(table, constraint.name)}"
-    )
-    row = driver(connection).execute(query.encode()).fetchone()
-    is_valid = row is not None and row[1]
-    if row is None:
+    there = existing(connection, table, constraint.name)
+    is_valid = there is not None and there.is_valid
+    if there is None:
         execute_briefly(connection, *constraint.adding(table, constraint.addition))
-    elif row[0] != (wanted := _declared(connection, table, constraint)):
-        if not constraint.replaces:
-            raise MigrationError(
-                f"The constraint {constraint.name} of {table} is {row[0]}, not {wanted}.",
-                "Give one of the two another name, or drop that one in an earlier revision.",
-            )
+    elif error := differing(connection, table, constraint, there):
+        if not (constraint.replaces and there.definition.startswith("CHECK")):
+            raise error
         execute_briefly(connection, *constraint.adding(table, constraint.replacement))
         is_valid = False
     if not (is_valid or constraint.not_valid):
         validate(connection, table, constraint)
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """A constraint as the catalogue holds it."""
+
+    definition: str
+    is_valid: bool
+
+
+def existing(connection: Connection, table: str, name: str) -> Existing | None:
+    """Return the constraint of that name that a (quoted) table has, or None."""
+    query = (
+        f"SELECT {_DEFINITION}, convalidated FROM pg_catalog.pg_constraint "
+        f"WHERE {is_there(table, name)}"
+    )
+    row = driver(connection).execute(query.encode()).fetchone()
+    return None if row is None else Existing(str(row[0]), bool(row[1]))
+
+
+def differing(
+    connection: Connection, table: str, constraint: Constraint, there: Existing
+) -> MigrationError | None:
+    """Return the error of a constraint that is another than the one of its name; None if not."""
+    wanted = _declared(connection, table, constraint)
+    if there.definition == wanted:
+        return None
+    return MigrationError(
+        f"The constraint {constraint.name} of {table} is {there.definition}, not {wanted}.",
+        "Give one of the two another name, or drop that one in an earlier revision.",
+    )
+
+
+def on_a_copy(
+    table_name: str, schema: str | None, definition: str, contype: str
+) -> tuple[str, str]:
+    """Return how an empty copy of a table is made with a constraint, and how it is read there.
+
+    Only the server knows how it deparses a definition.
+    """
+    copy = string(quoted(table_name, "pg_temp"))
+    preparation = (
+        f"CREATE TEMPORARY TABLE {quoted(table_name)} "
+        f"(LIKE {quoted(table_name, schema)}, {definition}) ON COMMIT DROP;"
+    )
+    declared = (
+        "(SELECT pg_get_constraintdef(oid) FROM pg_catalog.pg_constraint "
+        f"WHERE conrelid = to_regclass({copy}) AND contype = '{contype}')"
+    )
+    return preparation, declared
 
 
 def _declared(connection: Connection, table: str, constraint: Constraint) -> str:
@@ -225,10 +268,12 @@ def script(tables: str, constraint: Constraint) -> str:
     It commits after each statement that locks a table.
     """
     name = string(constraint.name)
+    differs = f"RAISE EXCEPTION 'constraint % of % is %, not %', {name}, target, there, wanted;"
     if constraint.replaces:
-        differs = _executed(constraint, constraint.replacement)
-    else:
-        differs = f"RAISE EXCEPTION 'constraint % of % is %, not %', {name}, target, there, wanted;"
+        differs = f"""IF there NOT LIKE 'CHECK %' THEN
+                    {differs}
+                END IF;
+                {_executed(constraint, constraint.replacement)}"""
     validation = string(" " + constraint.validation)
     validating = f"EXECUTE 'ALTER TABLE ' || target || {validation};\n        COMMIT;"
     return f"""DO $constraint$
@@ -252,6 +297,27 @@ BEGIN
         COMMIT;
         {"" if constraint.not_valid else validating}
     END LOOP;
+END
+$constraint$"""
+
+
+def refusal_script(table: str, constraint: Constraint) -> str:
+    """Return a block that fails when a (quoted) table has another constraint of that name."""
+    name = string(constraint.name)
+    return f"""DO $constraint$
+DECLARE
+    there text := (SELECT {_DEFINITION} FROM pg_catalog.pg_constraint
+                   WHERE {is_there(table, constraint.name)});
+    wanted text;
+BEGIN
+    IF there IS NOT NULL THEN
+        {constraint.preparation}
+        wanted := {constraint.declared};
+        IF there <> wanted THEN
+            RAISE EXCEPTION 'constraint % of % is %, not %',
+                {name}, {string(table)}, there, wanted;
+        END IF;
+    END IF;
 END
 $constraint$"""
 

@@ -5,11 +5,19 @@ from __future__ import annotations
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import Operations
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from pgmodern import extensions
-from pgmodern.extensions import Extension, create_sql, denied, preflight, refusal, version_key
-from pgmodern.indexes.catalogue import quoted
+from pgmodern.errors import ExtensionError
+from pgmodern.extensions import (
+    Extension,
+    create_sql,
+    denied,
+    preflight,
+    update_sql,
+    version_key,
+)
 from pgmodern.operations import created
 from pgmodern.operations.literal import execute, string
 from pgmodern.operations.operation import Operation
@@ -47,7 +55,8 @@ class UpdateExtension(Operation):
     """Bring an extension to the version that the server offers, when it is too old.
 
     Transactional; locks what the extension's own update script does, no table of the application.
-    Raises ExtensionError, before anything is done, when the server offers none that is new enough.
+    Raises ExtensionError, before anything is done, when the database does not have it, when the
+    server offers none that is new enough and when the role may not update it.
     """
 
     def __init__(self, name: str, minimum: str, reason: str = "") -> None:
@@ -109,29 +118,56 @@ def _create(operations: Operations, operation: CreateExtension) -> None:
 def _update(operations: Operations, operation: UpdateExtension) -> None:
     wanted = operation.extension
     if not operations.migration_context.as_sql:
-        connection = operations.get_bind()
-        have = extensions.installed(connection).get(wanted.name)
-        if refusal(wanted, have, None) is None:
-            return
-        if error := refusal(wanted, None, extensions.available(connection).get(wanted.name)):
-            raise error
-    execute(operations, f"ALTER EXTENSION {quoted(wanted.name)} UPDATE")
+        _require_update(operations.get_bind(), wanted)
+    try:
+        execute(operations, _update_if_old(wanted))
+    except DBAPIError as error:
+        if refused := denied(wanted.name, error, updating=True):
+            raise refused from error
+        raise
     execute(operations, _check_version(wanted))
 
 
+def _require_update(connection: Connection, wanted: Extension) -> None:
+    """Raise ExtensionError unless the extension is new enough, or can be brought to be."""
+    have = extensions.installed(connection).get(wanted.name)
+    if have is None:
+        raise ExtensionError(
+            f"The database does not have the extension {wanted.name!r}.",
+            f"Create it: op.create_extension({wanted.name!r}, {wanted.minimum!r}).",
+        )
+    preflight(connection, [wanted], updating=True)
+
+
+def _update_if_old(extension: Extension) -> str:
+    return f"""DO $update$
+BEGIN
+    IF (SELECT {_is_old(extension)} FROM pg_catalog.pg_extension
+        WHERE extname = {string(extension.name)}) THEN
+        {update_sql(extension.name)};
+    END IF;
+END
+$update$"""
+
+
 def _check_version(extension: Extension) -> str:
-    oldest = list(version_key(extension.minimum)) or [0]
     return f"""DO $version$
 DECLARE
-    version text := (SELECT extversion FROM pg_catalog.pg_extension
-                     WHERE extname = {string(extension.name)});
+    extversion text := (SELECT e.extversion FROM pg_catalog.pg_extension AS e
+                        WHERE e.extname = {string(extension.name)});
 BEGIN
-    IF string_to_array(substring(version FROM '^[0-9.]*[0-9]'), '.')::int[] < ARRAY{oldest} THEN
+    IF extversion IS NULL OR {_is_old(extension)} THEN
         RAISE EXCEPTION 'extension % is %, {extension.minimum} or later is needed',
-            {string(extension.name)}, version;
+            {string(extension.name)}, coalesce(extversion, 'missing');
     END IF;
 END
 $version$"""
+
+
+def _is_old(extension: Extension) -> str:
+    """Return the SQL condition on `extversion` of being older than the minimum."""
+    numbers = "string_to_array(substring(extversion FROM '^[0-9.]*[0-9]'), '.')::int[]"
+    return f"{numbers} < ARRAY{list(version_key(extension.minimum)) or [0]}"
 
 
 def _drop(operations: Operations, operation: DropExtension) -> None:

@@ -148,6 +148,11 @@ class AddForeignKeyOnline(Operation):
             )
         )
 
+    @property
+    def about(self) -> tuple[str | None, ...]:
+        """The key and the table that gets it."""
+        return self.key.source_schema, self.key.source_table, self.key.constraint_name
+
     def reverse(self) -> DropConstraintOnline:
         """Return the operation that undoes this one."""
         key = self.key

@@ -163,14 +163,26 @@ def _concurrent(
 def create(operations: Operations, operation: CreateIndexOnline | ReplaceIndexOnline) -> None:
     """Have the index as it is declared, outside a transaction."""
     context = operations.migration_context
+    run_or_write(
+        operations,
+        lambda connection: build(connection, operation.index, context),
+        build_script(operations, operation),
+    )
 
-    def run(connection: Connection) -> None:
-        _have(connection, *_with_spare(_resolved(connection, operation.index), context))
 
+def build(connection: Connection, index: CreateIndexOp, context: MigrationContext) -> None:
+    """Have an index as it is declared; the connection must be in autocommit mode."""
+    _have(connection, *_with_spare(_resolved(connection, index), context))
+
+
+def build_script(
+    operations: Operations, operation: CreateIndexOnline | ReplaceIndexOnline
+) -> Iterator[str]:
+    """Return the statements that build an index offline."""
     replaces = isinstance(operation, ReplaceIndexOnline)
     script = _replacement_script if replaces else _build_script
-    run_or_write(
-        operations, run, script(policy_of(operations), *_with_spare(operation.index, context))
+    return script(
+        policy_of(operations), *_with_spare(operation.index, operations.migration_context)
     )
 
 

@@ -14,5 +14,10 @@ class Operation(MigrateOperation):
     def to_diff_tuple(self) -> tuple[Any, ...]:
         """Return what `alembic check` shows of it: the directive, and what it is about."""
         directive = re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
+        return (directive, *(name for name in self.about if name is not None))
+
+    @property
+    def about(self) -> tuple[str | None, ...]:
+        """What it is about: the names that the operation has."""
         given = (getattr(self, name, None) for name in _NAMES)
-        return (directive, *(str(name) for name in given if name is not None))
+        return tuple(str(name) for name in given if name is not None)

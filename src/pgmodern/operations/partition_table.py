@@ -66,6 +66,11 @@ class PartitionTableOnline(Operation):
         until = None if starting is None else str(starting)
         operations.invoke(cls(Table(table_name, schema, column, str(interval), ahead, until)))
 
+    @property
+    def about(self) -> tuple[str | None, ...]:
+        """The table."""
+        return self.table.schema, self.table.name
+
     def reverse(self) -> UnpartitionTableOnline:
         """Return the operation that undoes this one."""
         return UnpartitionTableOnline(self.table.name, self.table.schema, self)
@@ -102,6 +107,11 @@ class UnpartitionTableOnline(Operation):
         """Undo `op.partition_table_online`, as long as only the first partition holds rows."""
         operations.invoke(cls(table_name, schema, if_possible=if_possible))
 
+    @property
+    def about(self) -> tuple[str | None, ...]:
+        """The table."""
+        return self.table.schema, self.table.name
+
     def reverse(self) -> PartitionTableOnline:
         """Return the operation that undoes this one; ValueError when it is not known what was."""
         if self.dropped is None:
@@ -136,6 +146,11 @@ class AddPartitions(Operation):
         """
         _require_one(ahead)
         operations.invoke(cls(table_name, ahead, schema))
+
+    @property
+    def about(self) -> tuple[str | None, ...]:
+        """The table."""
+        return self.table.schema, self.table.name
 
     def reverse(self) -> MigrateOperation:
         """Raise NotImplementedError: partitions may hold rows by then."""

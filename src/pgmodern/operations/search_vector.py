@@ -10,9 +10,10 @@ from alembic.operations import Operations
 from alembic.operations.ops import CreateIndexOp
 from sqlalchemy import Connection
 
+from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import quoted
 from pgmodern.indexes.fulltext import SIMPLE_UNACCENT, Weight
-from pgmodern.locks import execute_briefly
+from pgmodern.locks import driver, execute_briefly
 from pgmodern.operations.backfill import BackfillOnline, run_online
 from pgmodern.operations.by_hand import ByHand
 from pgmodern.operations.index import CreateIndexOnline, create
@@ -81,7 +82,8 @@ class ReplaceSearchVectorOnline(TsvectorColumn):
     """Have a search vector hold other columns, weights or words; its index serves all the time.
 
     SHARE ROW EXCLUSIVE for an instant, to replace the trigger; then the rows of one batch at a
-    time. `replaced` is what was there, for the way back.
+    time: until it ends, some hold what they held before. Raises MigrationError when the column is
+    not there. `replaced` is what was there, for the way back.
     """
 
     replaced: TsvectorColumn | None = None
@@ -111,6 +113,11 @@ class ReplaceSearchVectorOnline(TsvectorColumn):
         back = ReplaceSearchVectorOnline.of(self.replaced)
         back.replaced = self
         return back
+
+    def definitions(self) -> tuple[str, ...]:
+        """The statements that replace function and trigger; all are repeatable."""
+        _column, *trigger = super().definitions()
+        return tuple(trigger)
 
 
 class DropSearchVectorOnline(Operation):
@@ -168,7 +175,7 @@ class AddSearchVector(TsvectorColumn):
     """Add the column and the trigger of a search vector to a table without rows; transactional.
 
     For a table that is created in the same revision: there is nothing to fill, and its index is
-    `op.create_index`'s. A column that is there is taken for filled. SHARE ROW EXCLUSIVE.
+    `op.create_index`'s. A column that is there is taken for filled. ACCESS EXCLUSIVE.
     """
 
     @classmethod
@@ -249,9 +256,7 @@ def _refuse_rows(operation: AddSearchVector) -> str:
     table = quoted(operation.table_name, operation.schema)
     return f"""DO $empty$
 BEGIN
-    IF EXISTS (SELECT FROM {table}) AND NOT EXISTS (
-        SELECT FROM pg_catalog.pg_attribute WHERE attrelid = {string(table)}::regclass
-        AND attname = {string(operation.column_name)}::name AND NOT attisdropped) THEN
+    IF {operation.is_missing} AND EXISTS (SELECT FROM {table}) THEN
         RAISE EXCEPTION 'table % holds rows: use op.add_search_vector_online', {string(table)};
     END IF;
 END
@@ -259,18 +264,39 @@ $empty$"""
 
 
 def _add(operations: Operations, operation: AddSearchVectorOnline) -> None:
-    _replace(operations, operation)
-    create(operations, operation.index)
-
-
-def _replace(
-    operations: Operations, operation: AddSearchVectorOnline | ReplaceSearchVectorOnline
-) -> None:
     definitions = operation.definitions()
     run_or_write(
         operations, lambda connection: execute_briefly(connection, *definitions), definitions
     )
     run_online(operations, BackfillOnline(operation.backfill()))
+    create(operations, operation.index)
+
+
+def _replace(operations: Operations, operation: ReplaceSearchVectorOnline) -> None:
+    definitions = operation.definitions()
+
+    def run(connection: Connection) -> None:
+        row = driver(connection).execute(f"SELECT {operation.is_missing}".encode()).fetchone()
+        if row == (True,):
+            raise MigrationError(
+                f"{operation.table_name} has no column {operation.column_name}.",
+                "Call op.add_search_vector_online, which adds it and its index.",
+            )
+        execute_briefly(connection, *definitions)
+
+    run_or_write(operations, run, [_refuse_missing(operation), *definitions])
+    run_online(operations, BackfillOnline(operation.backfill()))
+
+
+def _refuse_missing(operation: ReplaceSearchVectorOnline) -> str:
+    return f"""DO $missing$
+BEGIN
+    IF {operation.is_missing} THEN
+        RAISE EXCEPTION '% has no column %: use op.add_search_vector_online',
+            {string(operation.table_name)}, {string(operation.column_name)};
+    END IF;
+END
+$missing$"""
 
 
 def _drop(operations: Operations, operation: DropSearchVectorOnline) -> None:

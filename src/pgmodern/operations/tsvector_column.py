@@ -12,7 +12,7 @@ from sqlalchemy import column, table
 from pgmodern.backfill import Backfill
 from pgmodern.indexes.catalogue import quoted
 from pgmodern.indexes.fulltext import Weight, document
-from pgmodern.operations.literal import DIALECT
+from pgmodern.operations.literal import DIALECT, string
 from pgmodern.operations.names import derived, fitting
 from pgmodern.operations.operation import Operation
 
@@ -85,10 +85,20 @@ class TsvectorColumn(Operation):
             # ACCESS EXCLUSIVE; instant, as the column is nullable and has no default
             f"ALTER TABLE {name} ADD COLUMN IF NOT EXISTS {quoted(self.column_name)} tsvector",
             f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql "
-            f"AS $${self.source}$$",
+            f"AS {string(self.source)}",
             # SHARE ROW EXCLUSIVE
             f"CREATE OR REPLACE TRIGGER {quoted(trigger)} BEFORE INSERT OR UPDATE OF {sources} "
             f"ON {name} FOR EACH ROW EXECUTE FUNCTION {function}()",
+        )
+
+    @property
+    def is_missing(self) -> str:
+        """The SQL condition of there being no such column."""
+        table = string(quoted(self.table_name, self.schema))
+        return (
+            "NOT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = "
+            f"{table}::regclass AND attname = {string(self.column_name)}::name "
+            "AND NOT attisdropped)"
         )
 
     def backfill(self) -> Backfill:
@@ -117,11 +127,11 @@ def trigger_name(table_name: str, column_name: str) -> str:
 
 _PART = re.compile(
     r"to_tsvector\(CAST\('((?:[^']|'')+)' AS REGCONFIG\), "
-    r"left\(coalesce\(\"new\"\.(\"(?:[^\"]|\"\")+\"|\w+), ''\), \d+\)\), '([ABCD])'\)"
+    r"left\(coalesce\(\"new\"\.(\"(?:[^\"]|\"\")+\"|[\w$]+), ''\), \d+\)\), '([ABCD])'\)"
 )
 
 
-_TARGET = re.compile(r"NEW\.(\"(?:[^\"]|\"\")+\") :=")
+_TARGET = re.compile(r"\s*BEGIN\s+NEW\.(\"(?:[^\"]|\"\")+\") :=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +144,16 @@ class Read:
 
 
 def read_source(source: str) -> Read | None:
-    """Return what a trigger does; None for a function that is not ours, or was changed by hand."""
-    targets, parts = _TARGET.findall(source), _PART.findall(source)
+    """Return what a trigger does; None for a function that is not ours.
+
+    One that was changed by hand is told by its source, which is not that of what is returned.
+    """
+    target, parts = _TARGET.match(source), _PART.findall(source)
     configurations = {configuration.replace("''", "'") for configuration, _, _ in parts}
-    if len(configurations) != 1 or len(targets) != 1:
+    if target is None or len(configurations) != 1:
         return None
     weights = {_unquoted(name): weight for _, name, weight in parts}
-    return Read(_unquoted(targets[0]), weights, configurations.pop())
+    return Read(_unquoted(target[1]), weights, configurations.pop())
 
 
 def _unquoted(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
@@ -11,9 +11,17 @@ from alembic.operations.ops import CreateIndexOp
 from sqlalchemy import Connection
 
 from pgmodern.indexes.catalogue import quoted
-from pgmodern.locks import driver, execute_briefly
-from pgmodern.operations.constraint import DropConstraintOnline, is_there
-from pgmodern.operations.index import CreateIndexOnline, create
+from pgmodern.locks import execute_briefly
+from pgmodern.operations.constraint import (
+    Constraint,
+    DropConstraintOnline,
+    differing,
+    existing,
+    is_there,
+    on_a_copy,
+    refusal_script,
+)
+from pgmodern.operations.index import CreateIndexOnline, build, build_script
 from pgmodern.operations.literal import run_or_write
 from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
@@ -23,7 +31,10 @@ class AddUniqueConstraintOnline(Operation):
     """Add a UNIQUE constraint while the table is read and written.
 
     Its index is built first, as `op.create_index_online` does; then ACCESS EXCLUSIVE for an
-    instant, to make the index the constraint's. Raises MigrationError when rows stand against it.
+    instant, to make the index the constraint's. One with the same definition that is there is left
+    as it is. Raises MigrationError when there is another of that name, and when rows stand against
+    it: no index is left then. An index that was built and could not be made the constraint's stays
+    for the next run. Not for a partitioned table, whose index cannot be built CONCURRENTLY.
     Manual: ALTER TABLE, ADD table_constraint_using_index.
     """
 
@@ -104,34 +115,55 @@ class AddUniqueConstraintOnline(Operation):
         return CreateIndexOnline(index)
 
     @property
-    def exists(self) -> str:
-        """The SQL condition of the constraint being there."""
-        there = is_there(self.table, self.constraint_name)
-        return f"EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE {there})"
+    def constraint(self) -> Constraint:
+        """What is added."""
+        nulls = " NULLS NOT DISTINCT" if self.nulls_not_distinct else ""
+        include = f" INCLUDE ({_listed(self.include)})" if self.include else ""
+        definition = f"UNIQUE{nulls} ({_listed(self.columns)}){include}{self._checked}"
+        preparation, declared = on_a_copy(self.table_name, self.schema, definition, "u")
+        return Constraint(self.constraint_name, definition, declared, preparation=preparation)
 
     @property
     def addition(self) -> str:
         """The statement that makes the index the constraint's."""
         name = quoted(self.constraint_name)
-        deferrable = " DEFERRABLE" if self.deferrable else ""
-        initially = f" INITIALLY {self.initially}" if self.initially else ""
         # ACCESS EXCLUSIVE, for an instant
-        return (
-            f"ALTER TABLE {self.table} ADD CONSTRAINT {name} UNIQUE USING INDEX {name}"
-            f"{deferrable}{initially}"
+        return f"ALTER TABLE {self.table} ADD CONSTRAINT {name} UNIQUE USING INDEX {name}" + (
+            self._checked
         )
+
+    @property
+    def _checked(self) -> str:
+        """When it is checked: with every statement, or with the transaction."""
+        deferrable = " DEFERRABLE" if self.deferrable else ""
+        return deferrable + (f" INITIALLY {self.initially}" if self.initially else "")
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return ", ".join(map(quoted, columns))
 
 
 def _add(operations: Operations, operation: AddUniqueConstraintOnline) -> None:
-    create(operations, operation.index)
+    table, constraint = operation.table, operation.constraint
+    context = operations.migration_context
 
     def run(connection: Connection) -> None:
-        row = driver(connection).execute(f"SELECT {operation.exists}".encode()).fetchone()
-        if row != (True,):
+        there = existing(connection, table, constraint.name)
+        if there is None:
+            build(connection, operation.index.index, context)
             execute_briefly(connection, operation.addition)
+        elif error := differing(connection, table, constraint, there):
+            raise error
 
-    unless = f"IF NOT {operation.exists} THEN {operation.addition}; END IF"
-    run_or_write(operations, run, [f"DO $unique$ BEGIN {unless}; END $unique$"])
+    run_or_write(operations, run, _script(operations, operation))
+
+
+def _script(operations: Operations, operation: AddUniqueConstraintOnline) -> Iterator[str]:
+    there = is_there(operation.table, operation.constraint_name)
+    exists = f"EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE {there})"
+    yield refusal_script(operation.table, operation.constraint)
+    yield from build_script(operations, operation.index)
+    yield f"DO $unique$ BEGIN IF NOT {exists} THEN {operation.addition}; END IF; END $unique$"
 
 
 def _render(context: AutogenContext, operation: AddUniqueConstraintOnline) -> str:
