@@ -17,6 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, SingletonThreadPool, StaticPool
 
 from pgmodern import autogenerate, embedded, operations, settings
+from pgmodern.autogenerate.check_constraints import DROP_UNDECLARED
+from pgmodern.autogenerate.directives import process
 from pgmodern.cures import cured
 from pgmodern.engine import is_pooled, require_server, unavailable
 from pgmodern.errors import MigrationError, PgmodernError, SettingsError
@@ -88,7 +90,7 @@ def run(
     _configure_logging()
     try:
         policy = _policy(policy or LockPolicy())
-        given = _given(target_metadata, options) | {autogenerate.DROP_UNDECLARED: drop_undeclared}
+        given = _given(target_metadata, options) | {DROP_UNDECLARED: drop_undeclared}
         if context.is_offline_mode():
             _run_offline(given, policy)
         else:
@@ -169,7 +171,7 @@ def _run_online(connection: Connection, given: dict[str, Any], policy: LockPolic
 def _compare(connection: Connection, ours: dict[str, Any]) -> None:
     """Run what compares, or only reads; what a hook of the application's says goes first."""
     theirs = ours.get("process_revision_directives")
-    hooks = [each for each in (theirs, autogenerate.process) if each is not None]
+    hooks = [each for each in (theirs, process) if each is not None]
     context.configure(**ours | {"process_revision_directives": partial(_process, hooks)})
     with plain_cursors(connection):
         _run_migrations()

@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 
+from pgmodern.extensions import Extension
 from pgmodern.indexes import FullTextIndex, HnswIndex, JsonbIndex, JsonbKeyIndex, TrigramIndex
 from pgmodern.types import HalfVector, Vector
 
@@ -46,9 +47,13 @@ KEYS = ["year", "it's :a", '"100%"']
 
 
 @st.composite
-def models(draw: st.DrawFn) -> MetaData:
-    """Return the metadata of one or two tables."""
+def models(draw: st.DrawFn, *, virtual: bool = False) -> MetaData:
+    """Return the metadata of one to three tables; `virtual` generated columns are there from 18."""
     metadata = MetaData()
+    if draw(st.booleans()):
+        metadata.info["extensions"] = [Extension("hstore")]
+    if draw(st.booleans()):
+        draw(partitioned(metadata))
     if draw(st.booleans()):
         columns = [Column("name", Text, index=draw(st.booleans()), unique=draw(st.booleans()))]
         Table("artists", metadata, Column("id", BigInteger, primary_key=True), *columns)
@@ -59,9 +64,11 @@ def models(draw: st.DrawFn) -> MetaData:
         Column("id", BigInteger, Identity(), primary_key=True),
         *(draw(columns_named(name)) for name in draw(st.permutations(names))),
         comment=draw(st.sampled_from([None, "Songs: 100%"])),
+        info=draw(st.sampled_from([{}, {"change_notification": ["id"]}])).copy(),
     )
     if draw(st.booleans()):
-        computed = Computed(draw(st.sampled_from(TWICE)), persisted=True)
+        persisted = not virtual or draw(st.booleans())
+        computed = Computed(draw(st.sampled_from(TWICE)), persisted=persisted)
         table.append_column(Column("twice", BigInteger, *draw(st.sampled_from([[computed], []]))))
     if "artists" in metadata.tables and draw(st.booleans()):
         action = draw(st.sampled_from([None, "CASCADE", "SET NULL"]))
@@ -69,7 +76,8 @@ def models(draw: st.DrawFn) -> MetaData:
         table.append_column(Column("artist_id", BigInteger, key))
     for number in range(draw(st.integers(0, 2))):
         condition = draw(st.sampled_from(CONDITIONS))
-        table.append_constraint(CheckConstraint(condition, name=f"check_{number}"))
+        name = draw(st.sampled_from([None, f"check_{number}"]))
+        table.append_constraint(CheckConstraint(condition, name=name))
     if draw(st.booleans()) and names:
         several = draw(st.permutations([name for name in names if name not in {"more", "tags"}]))
         if chosen := [name for name in several if name != "small"][: draw(st.integers(1, 2))]:
@@ -77,6 +85,22 @@ def models(draw: st.DrawFn) -> MetaData:
     draw(plain_indexes(table, names))
     draw(declared_indexes(table, names))
     return metadata
+
+
+@st.composite
+def partitioned(draw: st.DrawFn, metadata: MetaData) -> None:
+    """Add a table that can be partitioned, and may be."""
+    by = draw(st.sampled_from([None, "RANGE (at)"]))
+    table = Table(
+        "events",
+        metadata,
+        Column("id", BigInteger, Identity(), primary_key=True),
+        Column("at", DateTime(timezone=True), primary_key=True, server_default=text("now()")),
+        Column("more", JSONB),
+        postgresql_partition_by=by,
+    )
+    if draw(st.booleans()):
+        JsonbIndex("ix_events", table.c.more)
 
 
 @st.composite

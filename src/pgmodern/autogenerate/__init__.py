@@ -26,12 +26,8 @@ from pgmodern.autogenerate import (
     search_vectors,
     text_search_configurations,
 )
-from pgmodern.autogenerate.check_constraints import DROP_UNDECLARED
 from pgmodern.autogenerate.comparison import Comparison
-from pgmodern.autogenerate.directives import process
 from pgmodern.autogenerate.twin import Declared, deparse
-
-__all__ = ["DROP_UNDECLARED", "process", "register"]
 
 
 def prepare(

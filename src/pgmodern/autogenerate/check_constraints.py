@@ -70,18 +70,20 @@ def compare(
     comparison = of(context)
     name = comparison.name(declared)
     there = dict(comparison.catalogue.checks.get(name, {}))
+    taken = set(there)
     for check in sorted(_declared(declared), key=lambda each: (each.name is None, str(each.name))):
         readings = _readings(check, comparison)
         found = _found(check, there, readings)
         if found is not None:
             del there[found.name]
-        wanted = _operation(check, schema, comparison, there)
+        wanted = _operation(check, schema, comparison, taken)
         if not context.run_object_filters(
             check, wanted.constraint_name, "check_constraint", False, None
         ):
             continue
         if found is None:
             operations.ops.append(wanted)
+            taken.add(wanted.constraint_name)
         elif found.definition not in readings or not (found.is_valid or wanted.not_valid):
             operations.ops.append(_replacement(wanted, found))
     if context.opts.get(DROP_UNDECLARED):
