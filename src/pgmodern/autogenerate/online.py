@@ -43,6 +43,7 @@ from pgmodern.operations.by_hand import ByHand
 from pgmodern.operations.change_column_type import ChangeColumnTypeOnline, DropReplacedColumn
 from pgmodern.operations.check_constraint import ReplaceCheckConstraintOnline
 from pgmodern.operations.column_expression import DropColumnExpression
+from pgmodern.operations.constraint import DropConstraintOnline
 from pgmodern.operations.foreign_key import AddForeignKeyOnline, ForeignKey
 from pgmodern.operations.index import CreateIndexOnline, DropIndexOnline, ReplaceIndexOnline
 from pgmodern.operations.literal import DIALECT
@@ -97,6 +98,9 @@ class _Rewriting:
         self._dropped = {str(e.index_name) for e in operations if isinstance(e, DropIndexOp)}
         added = (e for e in operations if isinstance(e, CreateUniqueConstraintOp))
         self._constrained = {constraints.unique(each).constraint_name for each in added}
+        self._unchecked = {
+            e.constraint_name for e in operations if isinstance(e, DropConstraintOnline)
+        }
         # The search vectors that are out of the way of a change of type.
         self._put_by = {e.column_name for e in operations if isinstance(e, DropSearchVectorOnline)}
 
@@ -286,7 +290,8 @@ class _Rewriting:
         """Drop the CHECKs that would go with columns, so that the way back restores them."""
         schema, table = self._name
         for check in self._facts.found.checks.get(self._name, {}).values():
-            if set(columns) & set(check.columns):
+            if set(columns) & set(check.columns) and check.name not in self._unchecked:
+                self._unchecked.add(check.name)
                 yield Step(check_constraints.dropped(check, table, schema), is_first=is_first)
 
     def _checks_again(self, columns: Sequence[str]) -> Steps:
