@@ -48,12 +48,11 @@ KEYS = ["year", "it's :a", '"100%"']
 
 @st.composite
 def models(draw: st.DrawFn, *, virtual: bool = False) -> MetaData:
-    """Return the metadata of one to three tables; `virtual` generated columns are there from 18."""
+    """Return the metadata of two or three tables; `virtual` generated columns are there from 18."""
     metadata = MetaData()
     if draw(st.booleans()):
         metadata.info["extensions"] = [Extension("hstore")]
-    if draw(st.booleans()):
-        draw(partitioned(metadata))
+    draw(partitioned(metadata))  # always there: with its partitions it is never dropped
     if draw(st.booleans()):
         columns = [Column("name", Text, index=draw(st.booleans()), unique=draw(st.booleans()))]
         Table("artists", metadata, Column("id", BigInteger, primary_key=True), *columns)
