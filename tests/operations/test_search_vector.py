@@ -471,6 +471,7 @@ def test_a_replacement_does_not_wait_for_those_who_read(
 ) -> None:
     database.execute(FEW)
     apply(add)
+    database.execute("SET idle_in_transaction_session_timeout = '5s'")
     with database.transaction():
         database.execute("SELECT * FROM songs")  # would block whatever locks ACCESS EXCLUSIVE
         apply(replace)

@@ -4,7 +4,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pgmodern.indexes.fulltext import Weight
@@ -47,6 +47,8 @@ def vector(column: str, made_of: dict[str, Weight], configuration: str) -> Tsvec
 
 
 @given(names, sources, names)
+@example("words", {"a$b": "A"}, "pg_catalog.simple")
+@example("words", {"title": "A"}, 'NEW."words" := ')
 def test_what_it_is_made_of_is_read_back(
     column: str, made_of: dict[str, Weight], configuration: str
 ) -> None:
