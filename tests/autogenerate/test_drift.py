@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import (
     BigInteger,
     Column,
+    Computed,
     DateTime,
     Index,
     Integer,
@@ -19,7 +20,17 @@ from sqlalchemy import (
 
 from pgmodern.extensions import Extension
 from pgmodern.indexes import TrigramIndex
-from tests.autogenerate.changes import ROWS, Adding, check, index, notifies, plays, songs, words
+from tests.autogenerate.changes import (
+    ROWS,
+    Adding,
+    check,
+    column,
+    index,
+    notifies,
+    plays,
+    songs,
+    words,
+)
 from tests.autogenerate.conftest import Project, unformatted
 
 SEARCHED: list[Adding] = [words(("title", "A"), ("album", "B"))]
@@ -323,3 +334,25 @@ def test_a_check_that_no_operation_makes_is_left_to_somebody(project: Project, k
     (written,) = project.revise(metadata)
     assert kind in " ".join(comments(written))
     project.upgrade(metadata)
+
+
+def test_a_virtual_column_s_expression(project: Project) -> None:
+    if project.version < 18:
+        pytest.skip("virtual columns came with PostgreSQL 18")
+    before, after = (
+        songs(
+            check("plays >= 0"),
+            column("twice", Integer, Computed(f"plays * {factor}", persisted=False)),
+            check("twice < 1000", name="few"),
+        )
+        for factor in (2, 3)
+    )
+    project.revise(before)
+    project.upgrade(before)
+    project.execute(ROWS)
+    written = project.revise(after)
+    assert not any("REWRITE" in line or "LOSS" in line for line in comments(written[1]))
+    project.upgrade(after)
+    assert project.differences(after) == []
+    project.downgrade(after, len(written))
+    assert project.differences(before, without=written) == []

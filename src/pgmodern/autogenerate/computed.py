@@ -90,7 +90,8 @@ def _operations(
     wanted = expression(declared.computed.sqltext)
     if there.expression in {wanted, *comparison.deparsed.computed.get(declared, ())}:
         return []
-    if version < _EXPRESSIONS_CHANGE:
+    # A virtual one's cannot change where the table has CHECKs; nothing of it is stored.
+    if version < _EXPRESSIONS_CHANGE or not there.is_stored:
         return anew
     return [SetColumnExpression(table, declared.name, wanted, schema, there.expression)]
 

@@ -235,7 +235,7 @@ class _Rewriting:
         plain = DropColumnOp.from_column_and_tablename(schema, table, column)
         uniques = self._facts.found.uniques.get(self._name, {}).values()
         gone = [each.name for each in uniques if each.excludes(column.name)]
-        yield Step(plain, tuple(remarks.of_dropped(self._name, self._facts.found, gone)))
+        yield Step(plain, tuple(remarks.of_dropped(plain, self._name, self._facts.found, gone)))
 
     def _drop_replaced(self, column: str) -> Iterator[MigrateOperation]:
         """Drop what a change of type left of a column, and the trigger that would fail without."""

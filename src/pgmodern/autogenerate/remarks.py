@@ -3,7 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from alembic.operations import MigrateOperation
-from alembic.operations.ops import AlterColumnOp, DropColumnOp, DropTableOp, ModifyTableOps
+from alembic.operations.ops import (
+    AddColumnOp,
+    AlterColumnOp,
+    DropColumnOp,
+    DropTableOp,
+    ModifyTableOps,
+)
 
 from pgmodern.autogenerate.catalogue import Catalogue, Name, Size
 from pgmodern.operations.change_column_type import ChangeColumnTypeOnline, DropReplacedColumn
@@ -28,7 +34,7 @@ def remarks(operation: MigrateOperation, name: Name, found: Catalogue) -> Iterat
         case DropTableOp():
             yield f"DATA LOSS: drops the table with all that it holds, {_held(size)}."
         case DropColumnOp() if name in found.sizes:
-            yield f"DATA LOSS: drops what the column holds in {_held(size)}."
+            yield from of_dropped(operation, name, found)
         case CreateIndexOnline() | ReplaceIndexOnline():
             yield from _of_build(operation, size)
         case ChangeColumnTypeOnline():
@@ -37,11 +43,8 @@ def remarks(operation: MigrateOperation, name: Name, found: Catalogue) -> Iterat
                 f"op.drop_replaced_column({operation.replaced.table!r}, "
                 f"{operation.replaced.column!r}) in a later revision."
             )
-        case ModifyTableOps() if any(isinstance(each, DropColumnOp) for each in operation.ops):
-            yield (
-                "DATA LOSS: what the column holds goes, and it is generated anew. LONG REWRITE: "
-                f"under ACCESS EXCLUSIVE, {_held(size)}."
-            )
+        case ModifyTableOps():
+            yield from _of_column_made_anew(operation, name, found)
         case DropReplacedColumn():
             yield (
                 "DATA LOSS: drops what an earlier change of type kept of the column; the way back "
@@ -58,10 +61,26 @@ def remarks(operation: MigrateOperation, name: Name, found: Catalogue) -> Iterat
             return
 
 
-def of_dropped(name: Name, found: Catalogue, gone: Sequence[str]) -> Iterator[str]:
-    """Yield what is to be said of a column that is dropped, and the constraints that go with it."""
+def _of_column_made_anew(operation: ModifyTableOps, name: Name, found: Catalogue) -> Iterator[str]:
     size = found.sizes.get(name, Size(0, 0))
-    yield f"DATA LOSS: drops what the column holds in {_held(size)}."
+    for each in operation.ops:
+        if isinstance(each, DropColumnOp):
+            yield from of_dropped(each, name, found)
+        computed = each.column.computed if isinstance(each, AddColumnOp) else None
+        if computed is not None and computed.persisted:
+            yield f"LONG REWRITE: under ACCESS EXCLUSIVE, {_held(size)}."
+
+
+def of_dropped(
+    operation: DropColumnOp, name: Name, found: Catalogue, gone: Sequence[str] = ()
+) -> Iterator[str]:
+    """Yield what is to be said of a column that is dropped, and the constraints that go with it.
+
+    A generated column holds nothing of its own.
+    """
+    size = found.sizes.get(name, Size(0, 0))
+    if operation.to_column().computed is None:
+        yield f"DATA LOSS: drops what the column holds in {_held(size)}."
     for each in gone:
         yield f"It takes the constraint {each} with it, which the way back does not make again."
 
