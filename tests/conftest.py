@@ -38,8 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--models",
         type=int,
-        default=50,
-        help="how many random models autogenerate is tried on",
+        help="try autogenerate on so many random models, others each time, and not on the same few",
     )
 
 
