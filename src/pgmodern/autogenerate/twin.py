@@ -206,11 +206,13 @@ class _Trial:
     def _indexes(self) -> Iterator[tuple[str, catalogue.Index]]:
         where = "relation.relnamespace = pg_my_temp_schema()"
         for (_, name), index in catalogue.indexes(self._connection, where, {}):
-            yield name, index
+            if name in self._probes:  # and not of a temporary table of the session's
+                yield name, index
 
     def _rows(self, query: str) -> Iterator[tuple[str, Any]]:
         for name, value in self._connection.execute(text(query)):
-            yield str(name), value
+            if name in self._probes:
+                yield str(name), value
 
 
 _CHECKS = """
