@@ -1,7 +1,9 @@
 """Random models of the features that autogenerate knows."""
 
+from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 from sqlalchemy import (
     ARRAY,
@@ -28,6 +30,9 @@ from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from pgmodern.extensions import Extension
 from pgmodern.indexes import FullTextIndex, HnswIndex, JsonbIndex, JsonbKeyIndex, TrigramIndex
 from pgmodern.types import HalfVector, Vector
+
+# What was tried, and how often nothing was left to do, for the summary.
+TRIED = pytest.StashKey[Counter[str]]()
 
 TYPES: dict[str, list[Any]] = {
     "title": [Text(), String(50), String(80)],

@@ -1,6 +1,7 @@
 """Every change of a catalogue: seen, written, run and taken back, from either end to the other."""
 
 import importlib.util
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tests.autogenerate.conftest import Project, unformatted
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_change(project: Project, name: str) -> None:
+def test_change(project: Project, name: str, tried: Counter[str]) -> None:
     change = CHANGES[name]
     project.drop_undeclared = change.drop_undeclared
     project.revise(change.before)
@@ -31,6 +32,7 @@ def test_change(project: Project, name: str) -> None:
     project.upgrade(change.after)
     if change.one_way:
         assert project.differences(change.before) == []
+        tried["changes of the catalogue, one way"] += 1
         return
     assert project.differences(change.before), "nothing was seen on the way back"
     back = project.revise(change.before)
@@ -40,6 +42,7 @@ def test_change(project: Project, name: str) -> None:
     assert project.differences(change.before) == []
     project.downgrade(change.before, len(back))
     assert project.differences(change.after, without=back) == []
+    tried["changes of the catalogue, both ways"] += 1
 
 
 def importable(paths: list[Path]) -> bool:

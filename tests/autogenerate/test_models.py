@@ -1,6 +1,7 @@
 """Random models: created and changed into one another, and nothing is left to do."""
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from tests.autogenerate.models import models
 EXAMPLES = 50
 
 
-def test_random_models(project: Project, request: pytest.FixtureRequest) -> None:
+def test_random_models(
+    project: Project, request: pytest.FixtureRequest, tried: Counter[str]
+) -> None:
     project.drop_undeclared = True
     asked = request.config.getoption("--models")
     virtual = project.version >= 18
@@ -36,6 +39,7 @@ def test_random_models(project: Project, request: pytest.FixtureRequest) -> None
             assert len(project.script().get_heads()) == 1
         project.downgrade(after, len(written))
         assert project.differences(before, without=written) == []
+        tried["pairs of random models"] += 1
 
     change()
 
