@@ -85,7 +85,7 @@ def _compare_declared(
 ) -> None:
     column = str(index.stored)
     key = found.keys.get(name) or _key(index.parent)
-    wanted = _vector(AddSearchVectorOnline, name, column, index, key)
+    wanted = _vector(name, column, index, key)
     if existing is None:
         operations.ops.append(AddSearchVector.of(wanted))
         return
@@ -173,12 +173,10 @@ def _index_name(found: Catalogue, name: Name, column: str) -> str | None:
     return None
 
 
-def _vector(
-    kind: type[AddSearchVectorOnline], name: Name, column: str, index: FullTextIndex, key: Key
-) -> AddSearchVectorOnline:
+def _vector(name: Name, column: str, index: FullTextIndex, key: Key) -> AddSearchVectorOnline:
     sources, configuration = index.weights, index.configuration
     given = key.column, key.type, name[0], str(index.name)
-    return kind(name[1], column, sources, configuration, *given)
+    return AddSearchVectorOnline(name[1], column, sources, configuration, *given)
 
 
 def _read(name: Name, column: str, source: str, key: Key | None) -> AddSearchVectorOnline | None:
