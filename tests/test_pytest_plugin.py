@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import URL, create_engine, text
 from sqlalchemy.pool import NullPool
 
-from pgmodern.pytest_plugin import Choice, choose, docker_answers
+from pgmodern.testing.server import Choice, choose, docker_answers
 
 pytest_plugins = ["pytester"]
 

@@ -12,8 +12,8 @@ from sqlalchemy.pool import NullPool
 from pgmodern import tuning
 from pgmodern.errors import VectorError
 from pgmodern.indexes import HnswIndex
-from pgmodern.pytest_plugin import _database
 from pgmodern.repositories import VectorRepository
+from pgmodern.testing.databases import database
 from pgmodern.tuning import tune
 from pgmodern.types import Vector
 
@@ -55,7 +55,7 @@ DECLARED = {index: (index.ef_search, index.oversampling) for index in [*INDEXES,
 @pytest.fixture(scope="module")
 def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
     """A database with some stones; every test rolls back what it did."""
-    with _database(postgres_url, template_database) as url:
+    with database(postgres_url, template_database) as url:
         vectors = np.random.default_rng(3).normal(size=(ROWS, DIMENSIONS)).astype(np.float32)
         rows = [
             {"id": n, "kind": n % 3, "shape": None if n % 50 == 0 else vectors[n // 2]}

@@ -36,7 +36,7 @@ from sqlalchemy.pool import NullPool
 
 from pgmodern.engine import create_async_engine, create_engine
 from pgmodern.errors import VectorError
-from pgmodern.pytest_plugin import _database
+from pgmodern.testing.databases import database
 from pgmodern.types import Bit, HalfVector, Vector
 
 
@@ -63,7 +63,7 @@ FULL, HALF, ANY_FULL, ANY_HALF = COLUMNS = list(SHAPES.c)[1:]
 @pytest.fixture(scope="module")
 def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
     """One database for the file; every test rolls back."""
-    with _database(postgres_url, template_database) as url:
+    with database(postgres_url, template_database) as url:
         engine = sa_create_engine(url, poolclass=NullPool)
         Base.metadata.create_all(engine)
         yield url

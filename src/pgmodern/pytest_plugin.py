@@ -13,14 +13,9 @@ a session, into a template; each test gets a clone of it. In `pytest.ini`:
     pgmodern_image         the image, or the Dockerfile, of the container
 """
 
-import atexit
 import json
-import shutil
-import tempfile
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,28 +23,21 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Engine, Index, text
-from sqlalchemy import create_engine as sa_create_engine
+from sqlalchemy import create_engine as create_stock_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
-from pgmodern import embedded
 from pgmodern.engine import create_async_engine, create_engine
-from pgmodern.errors import SettingsError
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.queries.explain import in_whole, indexes_used, plans
 from pgmodern.settings import parse_url
+from pgmodern.testing.databases import ClonePool
+from pgmodern.testing.run import Run, SharedRun, WorkerRun
+from pgmodern.testing.server import DEFAULT_IMAGE, Choice, choose, docker_answers, running
 
-DEFAULT_IMAGE = "pgvector/pgvector:pg17"
-_CHOICE = pytest.StashKey["Choice"]()
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Which server the tests run on, and why that one."""
-
-    server: str
-    why: str
+_CHOICE = pytest.StashKey[Choice]()
+_RUN = pytest.StashKey[Run | WorkerRun]()
+_SHARED_RUN = pytest.StashKey[SharedRun]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -90,135 +78,93 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     return f"postgres: {name} ({choice.why})"
 
 
-def choose(asked: str, docker: Callable[[], str | None]) -> Choice:
-    """Decide on the server; `docker` returns None when Docker answers, else what is wrong."""
-    if asked in {"container", "embedded"}:
-        return Choice(asked, "--postgres says so")
-    if asked != "auto":
-        try:
-            parse_url(asked)
-        except SettingsError:
-            raise pytest.UsageError(
-                "--postgres takes auto, container, embedded or a postgresql:// URL"
-            ) from None
-        return Choice(asked, "--postgres says so")
-    problem = docker()
-    if problem is None:
-        return Choice("container", "auto: Docker answers")
-    return Choice("embedded", f"auto: {problem}")
+def _own_run(config: pytest.Config) -> Run:
+    image = str(config.getini("pgmodern_image"))
+    return Run(lambda: running(_choice(config), image, config.rootpath))
 
 
-def docker_answers() -> str | None:
-    """Return None when a Docker engine answers, else why not."""
-    try:
-        import docker  # noqa: PLC0415  (comes with testcontainers, an optional dependency)
-        import testcontainers  # noqa: F401, PLC0415
-    except ImportError:
-        return "testcontainers is not installed"
-    try:
-        client = docker.from_env(timeout=5)
-        client.ping()
-        client.close()
-    except docker.errors.DockerException:
-        return "Docker does not answer"
-    return None
+def _run(config: pytest.Config) -> Run | WorkerRun:
+    """Return the server and the template of the run; a worker of pytest-xdist asks for them."""
+    if _RUN not in config.stash:
+        given = getattr(config, "workerinput", {})
+        config.stash[_RUN] = (
+            WorkerRun(given["pgmodern_address"], given["pgmodern_key"])
+            if "pgmodern_address" in given
+            else _own_run(config)
+        )
+    return config.stash[_RUN]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist where to ask for the server and the template of the run."""
+    stash = node.config.stash
+    if _SHARED_RUN not in stash:
+        stash[_SHARED_RUN] = SharedRun(_own_run(node.config))
+    node.workerinput["pgmodern_address"] = stash[_SHARED_RUN].address
+    node.workerinput["pgmodern_key"] = stash[_SHARED_RUN].key
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Drop the template, and stop a server that was started."""
+    for run in (config.stash.get(_SHARED_RUN, None), config.stash.get(_RUN, None)):
+        if run is not None:
+            run.close()
 
 
 @pytest.fixture(scope="session")
-def postgres_url(request: pytest.FixtureRequest) -> Iterator[URL]:
+def postgres_url(request: pytest.FixtureRequest) -> URL:
     """The server's own database, as a superuser; databases are made beside it."""
-    server = _choice(request.config).server
-    with ExitStack() as stack:
-        if server == "container":
-            image = request.config.getini("pgmodern_image")
-            yield _hurried(stack.enter_context(_container(image, request.config.rootpath)))
-        elif server == "embedded":
-            home = tempfile.mkdtemp(prefix="pgmodern-")
-            # Before the server starts: what is registered last runs first, and that stops it.
-            atexit.register(shutil.rmtree, home, ignore_errors=True)
-            yield _hurried(embedded.start(Path(home), keep=False))
-        else:
-            yield parse_url(server)
-
-
-def _hurried(server: URL) -> URL:
-    """Have a server that is only the tests' wait for no disk: its data ends with them.
-
-    A database for every test is made and dropped, each with a checkpoint.
-    """
-    admin = sa_create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        for setting in ("fsync", "full_page_writes"):
-            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
-        connection.execute(text("SELECT pg_reload_conf()"))
-    return server
-
-
-@contextmanager
-def _container(image: str, root: Path) -> Iterator[URL]:
-    from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415
-
-    with ExitStack() as stack:
-        if (root / image).is_file():
-            image = stack.enter_context(_built(root, image))
-        container = PostgresContainer(image, driver=None)
-        container.ports = {5432: ("127.0.0.1", None)}  # to this machine only
-        url = parse_url(stack.enter_context(container).get_connection_url(driver=None))
-        yield url.set(host="127.0.0.1") if url.host == "localhost" else url
-
-
-@contextmanager
-def _built(root: Path, dockerfile: str) -> Iterator[str]:
-    from testcontainers.core.image import DockerImage  # noqa: PLC0415
-
-    built = DockerImage(root, dockerfile_path=dockerfile, clean_up=False)
-    with built as image:
-        yield str(image)
-
-
-@contextmanager
-def _database(server: URL, template: str | None = None) -> Iterator[URL]:
-    """Create a database, empty or a clone, and drop it in the end."""
-    name = f"pgmodern_{uuid.uuid4().hex}"
-    origin = f" TEMPLATE {quoted(template)}" if template else ""
-    admin = sa_create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {quoted(name)}{origin}"))
-    try:
-        yield server.set(database=name)
-    finally:
-        with admin.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {quoted(name)} WITH (FORCE)"))
-
-
-@pytest.fixture
-def empty_database_url(postgres_url: URL) -> Iterator[URL]:
-    """A new database with nothing in it."""
-    with _database(postgres_url) as url:
-        yield url
+    return _run(request.config).server()
 
 
 @pytest.fixture(scope="session")
-def template_database(postgres_url: URL, request: pytest.FixtureRequest) -> Iterator[str]:
+def template_database(request: pytest.FixtureRequest) -> str:
     """The name of a database at head of your migrations, from which tests are cloned."""
     ini = request.config.rootpath / str(request.config.getini("pgmodern_alembic_ini"))
-    with _database(postgres_url) as url:
-        migrate(url, ini)
-        assert url.database is not None
-        yield url.database
+    return _run(request.config).template(lambda url: migrate(url, ini))
 
 
 def migrate(url: URL, ini: Path, revision: str = "head") -> None:
     """Upgrade a database; nothing stays connected to it."""
-    engine = sa_create_engine(url, poolclass=NullPool)
+    engine = create_stock_engine(url, poolclass=NullPool)
     command.upgrade(Config(ini, attributes={"connection": engine}), revision)
 
 
+@contextmanager
+def _pool(request: pytest.FixtureRequest, template: str | None = None) -> Iterator[ClonePool]:
+    server = _run(request.config).server()
+    pool = ClonePool(server, template, copy_files=_choice(request.config).is_ours)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture(scope="session")
+def _empty_databases(request: pytest.FixtureRequest) -> Iterator[ClonePool]:
+    with _pool(request) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="session")
+def _clones(request: pytest.FixtureRequest, template_database: str) -> Iterator[ClonePool]:
+    with _pool(request, template_database) as pool:
+        yield pool
+
+
 @pytest.fixture
-def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
+def empty_database_url(_empty_databases: ClonePool) -> Iterator[URL]:
+    """A new database with nothing in it."""
+    url = _empty_databases.take()
+    yield url
+    _empty_databases.give_back(url)
+
+
+@pytest.fixture
+def database_url(_clones: ClonePool) -> Iterator[URL]:
     """A migrated database that is this test's own."""
-    with _database(postgres_url, template_database) as url:
-        yield url
+    url = _clones.take()
+    yield url
+    _clones.give_back(url)
 
 
 @pytest.fixture

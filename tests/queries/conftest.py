@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import URL
 
-from pgmodern.pytest_plugin import _database
+from pgmodern.testing.databases import database
 
 
 @pytest.fixture(scope="module")
 def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
     """A migrated database of this file's own."""
-    with _database(postgres_url, template_database) as url:
+    with database(postgres_url, template_database) as url:
         yield url

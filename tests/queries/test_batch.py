@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine
 
-from pgmodern.pytest_plugin import _database
 from pgmodern.queries import (
     Leg,
     Stage,
@@ -26,6 +25,7 @@ from pgmodern.queries import (
 )
 from pgmodern.queries.statement import Statement
 from pgmodern.reference.music import AIInteractionEmbedding, AILog, Artist, Track
+from pgmodern.testing.databases import database
 
 WORDS = ["red", "blue", "green", "moon", "river", "love", "night", "dance"]
 CHANCE = np.random.default_rng(3)
@@ -37,7 +37,7 @@ NEAR = AIInteractionEmbedding.embedding_hnsw
 @pytest.fixture(scope="module")
 def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
     """A database with some tracks and some embeddings."""
-    with _database(postgres_url, template_database) as url:
+    with database(postgres_url, template_database) as url:
         engine = create_engine(url, poolclass=NullPool)
         with engine.begin() as connection:
             connection.execute(insert(Artist).values(id=1, name="Nena"))

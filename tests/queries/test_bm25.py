@@ -28,9 +28,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool
 
 from pgmodern.indexes import FullTextIndex
-from pgmodern.pytest_plugin import _database
 from pgmodern.queries import bm25
 from pgmodern.queries import bm25 as bm25_function
+from pgmodern.testing.databases import database
 
 MODULE = __import__(bm25_function.__module__, fromlist=["COMMON"])
 
@@ -65,7 +65,7 @@ def database_url(
     request: pytest.FixtureRequest, postgres_url: URL, template_database: str
 ) -> Iterator[URL]:
     """A database with some essays."""
-    with _database(postgres_url, template_database) as url:
+    with database(postgres_url, template_database) as url:
         engine = create_engine(url, poolclass=NullPool)
         with engine.begin() as connection:
             Base.metadata.create_all(connection)

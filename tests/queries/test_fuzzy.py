@@ -14,10 +14,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool
 
 from pgmodern.indexes import TrigramIndex
-from pgmodern.pytest_plugin import _database
 from pgmodern.queries import fuzzy
 from pgmodern.queries.fuzzy import thresholds
 from pgmodern.queries.statement import Statement
+from pgmodern.testing.databases import database
 
 
 class Base(DeclarativeBase):
@@ -52,7 +52,7 @@ TITLES = [*_titles(3000), "Hello, Goodbye", "hello goodbye", "Yesterday", "Beyon
 @pytest.fixture(scope="module")
 def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
     """A database with some thousand titles."""
-    with _database(postgres_url, template_database) as url:
+    with database(postgres_url, template_database) as url:
         engine = create_engine(url, poolclass=NullPool)
         with engine.begin() as connection:
             Base.metadata.create_all(connection)

@@ -23,9 +23,9 @@ from sqlalchemy.schema import CreateTable
 from pgmodern.engine import create_engine as create_binary_engine
 from pgmodern.errors import VectorError
 from pgmodern.indexes import HnswIndex
-from pgmodern.pytest_plugin import _database
 from pgmodern.queries import nearest, with_payload
 from pgmodern.queries.explain import Explain, indexes_used
+from pgmodern.testing.databases import database
 from pgmodern.types import Vector
 from tests.plans import reported
 
@@ -74,7 +74,7 @@ ASKED = np.random.default_rng(4).normal(size=(20, DIMENSIONS)).astype(np.float32
 @pytest.fixture(scope="module")
 def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
     """A database with five thousand vectors."""
-    with _database(postgres_url, template_database) as url:
+    with database(postgres_url, template_database) as url:
         engine = create_engine(url, poolclass=NullPool)
         with engine.begin() as connection:
             for table in Base.metadata.sorted_tables:

@@ -12,8 +12,8 @@ from sqlalchemy.pool import NullPool
 
 from pgmodern.indexes import HnswIndex
 from pgmodern.indexes.hnsw import Metric
-from pgmodern.pytest_plugin import _database
 from pgmodern.queries import Stage, staged, with_payload
+from pgmodern.testing.databases import database
 from pgmodern.types import HalfVector, Vector
 
 ROWS, WHOLE, PREFIX = 3000, 32, 8
@@ -49,7 +49,7 @@ VECTORS, ASKED = _vectors(1, ROWS), _vectors(2, 20)
 @pytest.fixture(scope="module")
 def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
     """A database with three thousand vectors."""
-    with _database(postgres_url, template_database) as url:
+    with database(postgres_url, template_database) as url:
         engine = create_engine(url, poolclass=NullPool)
         rows = [
             {"house": n % 7, "id": n, "whole": vector, "prefix": vector[:PREFIX]}

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool
 
-from pgmodern.pytest_plugin import _database
 from pgmodern.repositories import AsyncBulkRepository, BulkRepository
+from pgmodern.testing.databases import database
 
 
 class Base(DeclarativeBase):
@@ -39,7 +39,7 @@ class AsyncStampRepository(AsyncBulkRepository):
 @pytest.fixture(scope="module")
 def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
     """A database with an empty table."""
-    with _database(postgres_url, template_database) as url:
+    with database(postgres_url, template_database) as url:
         Base.metadata.create_all(create_engine(url, poolclass=NullPool))
         yield url
 

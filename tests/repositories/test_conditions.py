@@ -26,10 +26,10 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.functions import FunctionElement
 
-from pgmodern.pytest_plugin import _database
 from pgmodern.reference.music import Archive, ArchiveRepository
 from pgmodern.repositories import documents
 from pgmodern.repositories.conditions import conditions
+from pgmodern.testing.databases import database
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = [f"name {number}" for number in range(12)]
@@ -39,7 +39,7 @@ Condition = ColumnElement[bool]
 @pytest.fixture(scope="module")
 def database_url(postgres_url: Any, template_database: str) -> Iterator[Any]:
     """A database with a few archives; every test rolls back what it did."""
-    with _database(postgres_url, template_database) as url:
+    with database(postgres_url, template_database) as url:
         engine = create_engine(url, poolclass=NullPool)
         rows = [
             {

@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool
 
-from pgmodern.pytest_plugin import _database
 from pgmodern.queries.counts import estimated
 from pgmodern.queries.explain import Explain
 from pgmodern.repositories import AsyncCountRepository, CountRepository
+from pgmodern.testing.databases import database
 from tests.plans import reported
 
 VISITS = 5_000
@@ -84,7 +84,7 @@ class FreshOnes(CountRepository):
 @pytest.fixture(scope="module")
 def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
     """A database with visits of two kinds, one of them rare, all analyzed."""
-    with _database(postgres_url, template_database) as url:
+    with database(postgres_url, template_database) as url:
         engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             connection.execute(text('CREATE SCHEMA "Of all"'))

@@ -15,10 +15,10 @@ from sqlalchemy.pool import NullPool
 
 from pgmodern.errors import DocumentError
 from pgmodern.indexes import JsonbIndex, JsonbKeyIndex
-from pgmodern.pytest_plugin import _database
 from pgmodern.queries import Page
 from pgmodern.repositories import AsyncDocumentRepository, DocumentRepository
 from pgmodern.repositories.documents import _page
+from pgmodern.testing.databases import database
 
 
 class Base(DeclarativeBase):
@@ -66,7 +66,7 @@ def _basket(number: int) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
     """A database with thirty orders, of which each three were placed at once."""
-    with _database(postgres_url, template_database) as url:
+    with database(postgres_url, template_database) as url:
         with create_engine(url, poolclass=NullPool).begin() as connection:
             Base.metadata.create_all(connection)
             rows = [

@@ -23,8 +23,8 @@ from sqlalchemy.pool import NullPool
 
 from pgmodern.errors import LoadError, PgmodernError
 from pgmodern.indexes import HnswIndex, TrigramIndex
-from pgmodern.pytest_plugin import _database
 from pgmodern.repositories import VectorRepository, load
+from pgmodern.testing.databases import database
 from pgmodern.types import Vector
 
 
@@ -57,7 +57,7 @@ class ShellRepository(VectorRepository[tuple[Any, ...]]):
 @pytest.fixture
 def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
     """A database with the table, for each test."""
-    with _database(postgres_url, template_database) as url:
+    with database(postgres_url, template_database) as url:
         Base.metadata.create_all(create_engine(url, poolclass=NullPool))
         yield url
 

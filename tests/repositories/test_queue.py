@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool
 
-from pgmodern.pytest_plugin import _database
 from pgmodern.queries import Queue
 from pgmodern.repositories import AsyncQueueRepository, QueueRepository
+from pgmodern.testing.databases import database
 
 
 class Base(DeclarativeBase):
@@ -51,7 +51,7 @@ class AsyncLetterRepository(AsyncQueueRepository[LetterRow]):
 @pytest.fixture(scope="module")
 def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
     """A database with five letters."""
-    with _database(postgres_url, template_database) as url:
+    with database(postgres_url, template_database) as url:
         with create_engine(url, poolclass=NullPool).begin() as connection:
             Base.metadata.create_all(connection)
             letters = [{"id": number, "text": f"letter {number}"} for number in range(5)]

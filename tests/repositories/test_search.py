@@ -13,8 +13,8 @@ from sqlalchemy.pool import NullPool
 
 from pgmodern import repositories
 from pgmodern.indexes import FullTextIndex, TrigramIndex
-from pgmodern.pytest_plugin import _database
 from pgmodern.repositories import AsyncSearchRepository, SearchRepository
+from pgmodern.testing.databases import database
 
 
 class Base(DeclarativeBase):
@@ -58,7 +58,7 @@ NAMES = ["Coffee Machine", "Coffee Mug", "Tea Mug", "Café Crème", "Umbrella"]
 @pytest.fixture(scope="module")
 def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
     """A database with some products."""
-    with _database(postgres_url, template_database) as url:
+    with database(postgres_url, template_database) as url:
         with create_engine(url, poolclass=NullPool).begin() as connection:
             Base.metadata.create_all(connection)
             rows = [{"id": number, "name": name} for number, name in enumerate(NAMES)]

@@ -25,9 +25,9 @@ from sqlalchemy.pool import NullPool
 
 from pgmodern.errors import VectorError
 from pgmodern.indexes import HnswIndex
-from pgmodern.pytest_plugin import _database
 from pgmodern.repositories import AsyncVectorRepository, VectorRepository
 from pgmodern.repositories.vectors import _nearest
+from pgmodern.testing.databases import database
 from pgmodern.types import Vector
 
 
@@ -79,7 +79,7 @@ PICTURES = [("sea", [0, 1]), ("beach", [1, 1]), ("desert", [1, 0]), ("void", [-1
 @pytest.fixture(scope="module")
 def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
     """A database with some pictures."""
-    with _database(postgres_url, template_database) as url:
+    with database(postgres_url, template_database) as url:
         with create_engine(url, poolclass=NullPool).begin() as connection:
             Base.metadata.create_all(connection)
             connection.execute(insert(Shelf), [{"id": 1}, {"id": 2}])

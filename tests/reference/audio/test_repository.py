@@ -16,7 +16,6 @@ from sqlalchemy.pool import NullPool
 
 from pgmodern.embedders import AsyncEmbedder, padded, unit
 from pgmodern.errors import EmbedderError
-from pgmodern.pytest_plugin import _database
 from pgmodern.queries.explain import indexes_used
 from pgmodern.reference.audio import (
     AsyncSampleRepository,
@@ -28,6 +27,7 @@ from pgmodern.reference.audio import (
     SampleRepository,
     VibeAnalysis,
 )
+from pgmodern.testing.databases import database
 from tests.plans import reported
 
 SAMPLES, EMBEDDED, GROUPS = 6_000, 5_000, 100
@@ -59,7 +59,7 @@ class Numbers:
 @pytest.fixture(scope="module")
 def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
     """A database of a realistic size; every test rolls back what it did."""
-    with _database(postgres_url, template_database) as url:
+    with database(postgres_url, template_database) as url:
         engine = create_engine(url, poolclass=NullPool)
         with Session(engine) as session:
             _load(session)

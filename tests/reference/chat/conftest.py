@@ -9,14 +9,14 @@ from sqlalchemy import URL, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from pgmodern.locks import driver
-from pgmodern.pytest_plugin import _database
+from pgmodern.testing.databases import database
 from tests.reference.chat.data import rows
 
 
 @pytest.fixture(scope="module")
 def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
     """A database of 48,000 messages."""
-    with _database(postgres_url, template_database) as url:
+    with database(postgres_url, template_database) as url:
         engine = create_engine(url, poolclass=NullPool)
         with engine.begin() as connection:
             for table, values in rows().items():

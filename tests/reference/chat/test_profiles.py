@@ -9,9 +9,9 @@ from sqlalchemy import URL, Engine
 
 from pgmodern.engine import create_async_engine, create_engine
 from pgmodern.notifications import Listener
-from pgmodern.pytest_plugin import _database
 from pgmodern.reference.chat import AsyncProfiles, Profile, Profiles
-from tests.test_notifications import until
+from pgmodern.testing.databases import database
+from tests.waiting import until
 
 Connect = Callable[[URL], psycopg.Connection]
 INSERT = """
@@ -24,7 +24,7 @@ LONG = 3600.0
 @pytest.fixture
 def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
     """A migrated database of the test's own, as what it does is committed."""
-    with _database(postgres_url, template_database) as url:
+    with database(postgres_url, template_database) as url:
         yield url
 
 

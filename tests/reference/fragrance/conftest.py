@@ -7,14 +7,14 @@ import pytest
 from sqlalchemy import URL, create_engine, insert
 from sqlalchemy.pool import NullPool
 
-from pgmodern.pytest_plugin import _database
 from pgmodern.reference.fragrance import Fragrance, User
+from pgmodern.testing.databases import database
 
 
 @pytest.fixture(scope="module")
 def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
     """A database with 50 fragrances and 5 users; every test rolls back what it did."""
-    with _database(postgres_url, template_database) as url:
+    with database(postgres_url, template_database) as url:
         with create_engine(url, poolclass=NullPool).begin() as connection:
             names = [
                 {"id": uuid.UUID(int=n), "name": f"Fragrance {n}", "brand": "Maison"}

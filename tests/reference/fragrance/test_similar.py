@@ -18,7 +18,6 @@ from sqlalchemy.pool import NullPool
 
 from pgmodern.errors import VectorError
 from pgmodern.locks import driver
-from pgmodern.pytest_plugin import _database
 from pgmodern.queries.explain import indexes_used
 from pgmodern.reference.fragrance import (
     AlgorithmPerformanceRepository,
@@ -29,6 +28,7 @@ from pgmodern.reference.fragrance import (
     FragranceRepository,
 )
 from pgmodern.reference.fragrance.statements import OVERSAMPLING, oversampling
+from pgmodern.testing.databases import database
 from tests.plans import MODES, reported
 
 FRAGRANCES, DIMENSIONS, BRANDS, POPULAR = 1_500, 2_048, 150, 400
@@ -85,7 +85,7 @@ def _load(session: Session) -> None:
 @pytest.fixture(scope="module")
 def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
     """A database of a size at which indexes matter; every test rolls back what it did."""
-    with _database(postgres_url, template_database) as url:
+    with database(postgres_url, template_database) as url:
         engine = create_engine(url, poolclass=NullPool)
         with Session(engine) as session:
             _load(session)

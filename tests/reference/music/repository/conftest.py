@@ -12,7 +12,6 @@ from sqlalchemy import URL, create_engine, text
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
-from pgmodern.pytest_plugin import _database
 from pgmodern.reference.music import (
     AIInteractionEmbedding,
     AIInteractionEmbeddingRepository,
@@ -20,6 +19,7 @@ from pgmodern.reference.music import (
     NewEmbedding,
     Track,
 )
+from pgmodern.testing.databases import database
 from tests.reference.music.repository.library import (
     ARCHIVES,
     ARTIST_NAMES,
@@ -79,7 +79,7 @@ def _load(driver: psycopg.Connection[Any]) -> None:
 @pytest.fixture(scope="session")
 def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
     """A database of a realistic size; every test rolls back what it did."""
-    with _database(postgres_url, template_database) as url:
+    with database(postgres_url, template_database) as url:
         engine = create_engine(url, poolclass=NullPool)
         with Session(engine) as session:
             driver = session.connection().connection.driver_connection

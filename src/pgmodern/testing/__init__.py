@@ -1,0 +1,1 @@
+"""What the pytest plugin is made of: the server that tests run on, and databases on it."""

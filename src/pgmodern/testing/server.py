@@ -1,0 +1,120 @@
+"""The server that tests run on: a container, the embedded one, or one that is named."""
+
+import atexit
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, create_engine, text
+from sqlalchemy.pool import NullPool
+
+from pgmodern import embedded
+from pgmodern.errors import SettingsError
+from pgmodern.settings import parse_url
+
+DEFAULT_IMAGE = "pgvector/pgvector:pg17"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which server the tests run on, and why that one."""
+
+    server: str
+    why: str
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the server is started for the tests, and ends with them."""
+        return self.server in {"container", "embedded"}
+
+
+def choose(asked: str, docker: Callable[[], str | None]) -> Choice:
+    """Decide on the server; `docker` returns None when Docker answers, else what is wrong."""
+    if asked in {"container", "embedded"}:
+        return Choice(asked, "--postgres says so")
+    if asked != "auto":
+        try:
+            parse_url(asked)
+        except SettingsError:
+            raise pytest.UsageError(
+                "--postgres takes auto, container, embedded or a postgresql:// URL"
+            ) from None
+        return Choice(asked, "--postgres says so")
+    problem = docker()
+    if problem is None:
+        return Choice("container", "auto: Docker answers")
+    return Choice("embedded", f"auto: {problem}")
+
+
+def docker_answers() -> str | None:
+    """Return None when a Docker engine answers, else why not."""
+    try:
+        import docker  # noqa: PLC0415  (comes with testcontainers, an optional dependency)
+        import testcontainers  # noqa: F401, PLC0415
+    except ImportError:
+        return "testcontainers is not installed"
+    try:
+        client = docker.from_env(timeout=5)
+        client.ping()
+        client.close()
+    except docker.errors.DockerException:
+        return "Docker does not answer"
+    return None
+
+
+@contextmanager
+def running(choice: Choice, image: str, root: Path) -> Iterator[URL]:
+    """Start the server that was chosen, and return its own database, as a superuser.
+
+    `image` is the container's image, or its Dockerfile below `root`. The embedded server stops
+    when the process ends.
+    """
+    with ExitStack() as stack:
+        if choice.server == "container":
+            yield _hurried(stack.enter_context(_container(image, root)))
+        elif choice.server == "embedded":
+            home = tempfile.mkdtemp(prefix="pgmodern-")
+            # Before the server starts: what is registered last runs first, and that stops it.
+            atexit.register(shutil.rmtree, home, ignore_errors=True)
+            yield _hurried(embedded.start(Path(home), keep=False))
+        else:
+            yield parse_url(choice.server)
+
+
+def _hurried(server: URL) -> URL:
+    """Have a server that is only the tests' wait for no disk: its data ends with them.
+
+    A database for every test is made and dropped, each with a checkpoint.
+    """
+    admin = create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        for setting in ("fsync", "full_page_writes"):
+            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+    return server
+
+
+@contextmanager
+def _container(image: str, root: Path) -> Iterator[URL]:
+    from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        if (root / image).is_file():
+            image = stack.enter_context(_built(root, image))
+        container = PostgresContainer(image, driver=None)
+        container.ports = {5432: ("127.0.0.1", None)}  # to this machine only
+        url = parse_url(stack.enter_context(container).get_connection_url(driver=None))
+        yield url.set(host="127.0.0.1") if url.host == "localhost" else url
+
+
+@contextmanager
+def _built(root: Path, dockerfile: str) -> Iterator[str]:
+    from testcontainers.core.image import DockerImage  # noqa: PLC0415
+
+    built = DockerImage(root, dockerfile_path=dockerfile, clean_up=False)
+    with built as image:
+        yield str(image)
