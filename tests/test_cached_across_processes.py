@@ -24,7 +24,7 @@ from pgmodern.cached import AsyncCached, Cached
 from pgmodern.notifications import Listener, Subscriber
 from pgmodern.operations import register
 from tests.kills import libpq
-from tests.test_notifications import until
+from tests.waiting import until
 from tests.wire import Wire, wired
 
 Connect = Callable[[URL], psycopg.Connection]

@@ -3,7 +3,6 @@
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from sqlalchemy import URL
 from pgmodern import embedded
 from pgmodern.errors import SettingsError
 from pgmodern.notifications import Listener
+from tests.waiting import until
 from tests.wire import wired
 
 Connect = Callable[[URL], psycopg.Connection]
@@ -37,15 +37,6 @@ class Heard:
     def missed(self) -> None:
         """Count it."""
         self.interruptions += 1
-
-
-def until(what: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + 30
-    while not what():
-        if time.monotonic() > deadline:
-            pytest.fail("it never came to that")
-        time.sleep(0.005)
 
 
 @pytest.fixture

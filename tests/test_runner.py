@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 from pgmodern import runner
 from pgmodern.errors import DatabaseUnavailable
 from pgmodern.runner import after_the_last, alone, holder, require_alone
+from tests.waiting import until
 
 Connect = Callable[[URL], psycopg.Connection]
 StartAlembic = Callable[..., subprocess.Popen[str]]
@@ -58,8 +59,7 @@ def test_a_waiter_says_for_whom_and_holds_no_snapshot(
             pid = first.info.backend_pid
             assert f"pid {pid} " in str(holder(first))
             second = pool.submit(lambda: alone(engine).__enter__())
-            while "waiting for another migration" not in caplog.text:
-                time.sleep(0.01)
+            until(lambda: "waiting for another migration" in caplog.text)
             time.sleep(0.2)
             found = observer.execute(
                 "SELECT count(*) FILTER (WHERE backend_xmin IS NOT NULL OR xact_start IS NOT NULL),"

@@ -19,6 +19,7 @@ from pgmodern.backfill import Backfill, run
 from pgmodern.errors import MigrationError
 from pgmodern.locks import LockPolicy
 from pgmodern.throttle import Load, Throttle, hindrance, load_of, rest
+from tests.waiting import until
 
 Connect = Callable[[URL], psycopg.Connection]
 UPDATE = "UPDATE songs SET visits = visits + 1"
@@ -142,12 +143,10 @@ def test_it_pauses_while_vacuum_works_on_the_table(
     vacuum.execute("SET vacuum_cost_page_hit = 10000; SET vacuum_cost_page_dirty = 10000")
     with ThreadPoolExecutor() as pool:
         working = pool.submit(vacuum.execute, "VACUUM songs")
-        while not load_of(connection, VISIT.relation).vacuum:
-            assert not working.done()
+        until(lambda: load_of(connection, VISIT.relation).vacuum, while_running=working)
         running = pool.submit(run, connection, VISIT, LockPolicy(), UNHINDERED)
-        while "pauses: VACUUM works on the table" not in caplog.text:
-            assert not running.done()
-            time.sleep(0.01)
+        pauses = "pauses: VACUUM works on the table"
+        until(lambda: pauses in caplog.text, while_running=running)
         vacuum.cancel()
         assert running.result(timeout=30) == 600
 
@@ -192,13 +191,14 @@ def test_it_pauses_while_a_replica_is_behind(
         connection.exec_driver_sql("CREATE TABLE songs (id bigint PRIMARY KEY, visits int)")
         connection.exec_driver_sql("INSERT INTO songs SELECT i, 0 FROM generate_series(1, 1200) i")
         replica.execute("SELECT pg_wal_replay_pause()")
-        while load_of(connection, VISIT.relation).lag < 1:
+
+        def lags() -> bool:
             connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS beats (); DROP TABLE beats")
-            time.sleep(0.05)
+            return load_of(connection, VISIT.relation).lag >= 1
+
+        until(lags)
         throttle = Throttle(rest=0, wal=None, lag=0.5)
         running = pool.submit(run, connection, VISIT, LockPolicy(), throttle)
-        while "s behind" not in caplog.text:
-            assert not running.done()
-            time.sleep(0.01)
+        until(lambda: "s behind" in caplog.text, while_running=running)
         replica.execute("SELECT pg_wal_replay_resume()")
         assert running.result(timeout=30) == 1200

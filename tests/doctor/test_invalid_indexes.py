@@ -1,7 +1,6 @@
 """Invalid indexes are found, but not one that somebody is at work on."""
 
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -10,6 +9,8 @@ import psycopg
 import pytest
 from psycopg.errors import QueryCanceled, UniqueViolation
 from sqlalchemy import URL
+
+from tests.waiting import until
 
 Connect = Callable[[URL], psycopg.Connection]
 
@@ -62,8 +63,7 @@ def test_what_is_being_built_or_dropped_is_not_found_until_it_is_given_up(
         writer.execute("INSERT INTO songs (title) VALUES ('held')")
         thread = threading.Thread(target=work)
         thread.start()
-        while patient.database.execute(STATE).fetchone() != (False,):
-            time.sleep(0.01)
+        until(lambda: patient.database.execute(STATE).fetchone() == (False,))
         assert patient.findings() == stranger.findings() == []
         patient.execute(f"SELECT pg_cancel_backend({builder.info.backend_pid})")
         thread.join()

@@ -1,7 +1,6 @@
 """What the database refuses during a migration is one message, with the cure."""
 
 import subprocess
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +16,7 @@ from sqlalchemy.pool import NullPool
 from pgmodern.errors import MigrationError
 from pgmodern.locks import LockPolicy
 from tests.environment.outcome import assert_one_message, tables
+from tests.waiting import until_found
 
 Completed = subprocess.CompletedProcess[str]
 Alembic = Callable[..., Completed]
@@ -73,16 +73,15 @@ def test_an_old_snapshot_delays_an_upgrade_and_does_not_end_it(
     reader, database = connect(empty_database_url), connect(empty_database_url)
     reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     waited = (
-        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %s "
-        "AND clock_timestamp() > query_start + interval '600 ms')"
+        "SELECT pid FROM pg_stat_activity "
+        "WHERE pid = %s AND clock_timestamp() > query_start + interval '600 ms'"
     )
     with ThreadPoolExecutor() as pool:
         with reader.transaction():
             reader.execute("SELECT count(*) FROM archives")
             upgrade = pool.submit(command.upgrade, config, "0005")
             builder = blocked(empty_database_url)
-            while not upgrade.done() and database.execute(waited, [builder]).fetchone() != (True,):
-                database.execute("SELECT pg_sleep(0.01)")
+            until_found(database, waited, builder, while_running=upgrade)
         upgrade.result()
 
 
@@ -114,17 +113,14 @@ def test_a_killed_client_does_not_leave_its_server_process_waiting(
     database, reader = connect(empty_database_url), connect(empty_database_url)
     database.execute(legacy_schema.encode())
     reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    there = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
+    gone = "SELECT 1 WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %s)"
     with reader.transaction():
         reader.execute("SELECT count(*) FROM archives")
         process = start_alembic("upgrade", "head", url=empty_database_url)
         waiter = blocked(empty_database_url)
         process.kill()
         process.communicate()
-        killed = time.monotonic()
-        while database.execute(there, [waiter]).fetchone() != (0,):
-            assert time.monotonic() - killed < 4
-            database.execute("SELECT pg_sleep(0.05)")
+        until_found(database, gone, waiter, seconds=4)
     ran = alembic("upgrade", "head", url=empty_database_url)
     assert ran.returncode == 0, ran.stderr
 

@@ -14,6 +14,7 @@ from sqlalchemy import URL
 
 from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import quoted
+from tests.waiting import until_found
 
 Step = Callable[[Any], object]
 Proof = Callable[..., None]
@@ -197,15 +198,12 @@ def test_it_is_added_while_others_read_and_write(
 
 def wait_for_the_validation(database: psycopg.Connection) -> None:
     """Return when the constraint is being validated."""
-    for _ in range(1000):
-        if database.execute(
-            "SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) "
-            "WHERE relation = 'songs'::regclass AND mode = 'ShareUpdateExclusiveLock' AND granted "
-            "AND wait_event = 'advisory'"
-        ).rowcount:
-            return
-        database.execute("SELECT pg_sleep(0.01)")
-    pytest.fail("nothing is validated")
+    until_found(
+        database,
+        "SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid) "
+        "WHERE relation = 'songs'::regclass AND mode = 'ShareUpdateExclusiveLock' AND granted "
+        "AND wait_event = 'advisory'",
+    )
 
 
 def test_a_partitioned_table_has_it_on_every_partition(

@@ -14,6 +14,7 @@ from sqlalchemy import URL
 
 from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import quoted
+from tests.waiting import until_found
 
 Step = Callable[[Any], object]
 Apply = Callable[[Step], None]
@@ -236,13 +237,12 @@ def make_slow_tables(database: psycopg.Connection) -> None:
 
 def wait_for_the_validation(database: psycopg.Connection) -> None:
     """Return when a foreign key is being validated."""
-    for _ in range(1000):
-        if database.execute(
-            "SELECT FROM pg_stat_activity WHERE wait_event = 'advisory' AND query LIKE '%VALIDATE%'"
-        ).rowcount:
-            return
-        database.execute("SELECT pg_sleep(0.01)")
-    pytest.fail("nothing is validated")
+    until_found(
+        database,
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+        "AND wait_event = 'advisory' AND query LIKE %s",
+        "%VALIDATE%",
+    )
 
 
 @pytest.mark.parametrize("referent", ["artists", "parts_of_artists", "parted"])

@@ -16,6 +16,7 @@ from sqlalchemy import URL, Engine, event, text
 from pgmodern.errors import MigrationError
 from pgmodern.operations.index import CreateIndexOnline, DropIndexOnline, ReplaceIndexOnline
 from tests.operations.indexes import Apply, Step, create, drop, index, names, replace
+from tests.waiting import until, until_found
 
 Connect = Callable[[URL], psycopg.Connection]
 Proof = Callable[..., None]
@@ -195,16 +196,15 @@ def test_an_old_snapshot_delays_the_build_and_does_not_end_it(
     reader = connect(empty_database_url)
     reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     waited = (
-        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %s AND state = 'active' "
-        "AND clock_timestamp() > query_start + interval '500 ms')"
+        "SELECT pid FROM pg_stat_activity WHERE pid = %s AND state = 'active' "
+        "AND clock_timestamp() > query_start + interval '500 ms'"
     )
     with ThreadPoolExecutor() as pool:
         with reader.transaction():
             reader.execute("SELECT count(*) FROM songs")
             building = pool.submit(apply, impatient)
             builder = blocked(empty_database_url)
-            while not building.done() and database.execute(waited, [builder]).fetchone() != (True,):
-                database.execute("SELECT pg_sleep(0.01)")
+            until_found(database, waited, builder, while_running=building)
         building.result()
     found = index(database)
     assert found is not None
@@ -360,8 +360,9 @@ def test_an_index_that_another_session_builds_is_waited_for_and_kept(
             reader.execute("SELECT count(*) FROM songs")
             build = "CREATE INDEX CONCURRENTLY ix ON songs (title)"
             building = pool.submit(builder.execute, build.encode())
-            while (started := index(database)) is None:
-                database.execute("SELECT pg_sleep(0.01)")
+            until(lambda: index(database) is not None)
+            started = index(database)
+            assert started is not None
             applying = pool.submit(apply, create("title"))
             database.execute("SELECT pg_sleep(0.5)")
             assert not applying.done()

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import quoted
+from tests.waiting import until_found
 
 Step = Callable[[Any], object]
 Proof = Callable[..., None]
@@ -215,13 +216,11 @@ def test_it_is_added_while_others_read_and_write(
 
 def wait_for_the_build(database: psycopg.Connection) -> None:
     """Return when the index is there, and waits for the transactions that are older."""
-    for _ in range(1000):
-        if database.execute(
-            "SELECT FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting for old snapshots'"
-        ).rowcount:
-            return
-        database.execute("SELECT pg_sleep(0.01)")
-    pytest.fail("nothing is built")
+    until_found(
+        database,
+        "SELECT pid FROM pg_stat_progress_create_index "
+        "WHERE datname = current_database() AND phase = 'waiting for old snapshots'",
+    )
 
 
 def test_it_gives_way_to_a_transaction_that_reads_the_table(

@@ -13,6 +13,7 @@ from sqlalchemy import URL
 
 from pgmodern.operations.names import derived
 from tests.operations.indexes import Apply, Step, names, replace
+from tests.waiting import until_found
 
 Connect = Callable[[URL], psycopg.Connection]
 
@@ -47,13 +48,12 @@ def collide(url: URL, database: psycopg.Connection, connect: Connect) -> str | N
     Tried again, the session that had the error is served.
     """
     broken: str | None = None
-    late, waits = connect(url), "SELECT count(*) FROM pg_locks WHERE pid = %s AND NOT granted"
+    late, waits = connect(url), "SELECT pid FROM pg_locks WHERE pid = %s AND NOT granted"
     late.execute("SET pgmodern.held = 'yes'")
     with ThreadPoolExecutor() as pool:
         database.execute("SELECT pg_advisory_lock(7)")
         upserting = pool.submit(late.execute, UPSERT, [1])
-        while database.execute(waits, [late.info.backend_pid]).fetchone() == (0,):
-            database.execute("SELECT pg_sleep(0.01)")
+        until_found(database, waits, late.info.backend_pid)
         database.execute(UPSERT, [1])
         database.execute("SELECT pg_advisory_unlock(7)")
         error = upserting.exception(timeout=30)
@@ -93,8 +93,7 @@ def test_two_who_insert_the_same_key_at_once_may_collide_and_the_next_try_succee
             replacing = pool.submit(
                 apply, replace("place", unique=True, postgresql_include=["album"])
             )
-            while database.execute(ENTERED, [broken]).fetchone() is None:
-                database.execute("SELECT pg_sleep(0.01)")
+            until_found(database, ENTERED, broken)
             assert collide(empty_database_url, database, connect) == broken
         replacing.result(timeout=60)
     assert collide(empty_database_url, database, connect) is None
