@@ -1,7 +1,7 @@
 """A database to be examined, and what executes a cure as a revision of its own."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Engine, NullPool
 
-from pgmodern import create_engine
+from pgmodern import create_engine, doctor
 from pgmodern.doctor import Kind, diagnose
 
 ENV = """
@@ -25,11 +25,12 @@ environment.run(MetaData())
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """A database, looked at through the eyes of one role."""
+    """A database, looked at through the eyes of one role, by one check or by all."""
 
     database: psycopg.Connection
     engine: Engine
     migrations: Path
+    kinds: Sequence[Kind]
 
     def execute(self, *statements: str) -> None:
         """Execute statements as superuser, each by itself."""
@@ -37,9 +38,9 @@ class Patient:
             self.database.execute(statement.encode())
 
     def findings(self, *kinds: Kind, days: int = 0) -> list[dict[str, Any]]:
-        """Return what is found, of these kinds or of all, as JSON has it."""
+        """Return what is found, of these kinds or of the check's, as JSON has it."""
         with self.engine.connect() as connection:
-            found = diagnose(connection, kinds=kinds or tuple(Kind), days=days)
+            found = diagnose(connection, kinds=kinds or self.kinds, days=days)
         written: list[dict[str, Any]] = json.loads(json.dumps([asdict(each) for each in found]))
         return written
 
@@ -64,15 +65,22 @@ class Patient:
 
 
 @pytest.fixture
+def kinds(request: pytest.FixtureRequest) -> Sequence[Kind]:
+    """The kinds of the check whose tests these are: others may find more. Of none: all kinds."""
+    check = getattr(doctor, request.module.__name__.rpartition("test_")[2], None)
+    return getattr(check, "KINDS", tuple(Kind))
+
+
+@pytest.fixture
 def examined(
-    connect: Callable[[URL], psycopg.Connection], tmp_path: Path
+    connect: Callable[[URL], psycopg.Connection], tmp_path: Path, kinds: Sequence[Kind]
 ) -> Iterator[Callable[[URL], Patient]]:
     """Return the patient at a URL."""
     engines = []
 
     def open_(url: URL) -> Patient:
         engines.append(create_engine(url, poolclass=NullPool))
-        return Patient(connect(url), engines[-1], tmp_path)
+        return Patient(connect(url), engines[-1], tmp_path, kinds)
 
     yield open_
     for engine in engines:

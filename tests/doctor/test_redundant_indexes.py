@@ -12,7 +12,7 @@ from sqlalchemy import URL, Connection, NullPool, text
 from pgmodern import create_engine
 from pgmodern.doctor import Diagnosis, Kind
 from pgmodern.doctor.redundant_indexes import KINDS, check
-from pgmodern.pytest_plugin import _database
+from pgmodern.testing.databases import database
 
 TABLE = "CREATE TABLE songs (id bigint NOT NULL, title text, album text, tags jsonb, year int)"
 
@@ -67,7 +67,7 @@ def create(name: str, definition: str, table: str = "songs") -> str:
 @pytest.fixture(scope="module")
 def table(postgres_url: URL) -> Iterator[Connection]:
     """A connection on an empty table, on which every example is rolled back."""
-    with _database(postgres_url) as url:
+    with database(postgres_url) as url:
         engine = create_engine(url, poolclass=NullPool)
         with engine.connect() as connection:
             connection.execute(text(TABLE))

@@ -66,7 +66,7 @@ def test_what_is_there_for_more_than_queries_is_not_found(patient: Any, index: s
 def test_of_a_pair_the_one_that_stays_is_not_found_as_well(patient: Any) -> None:
     patient.execute(*SONGS, "CREATE INDEX a ON songs (year)", "CREATE INDEX b ON songs (year)")
     patient.execute("VACUUM ANALYZE songs")
-    (found,) = patient.findings()
+    (found,) = patient.findings(Kind.UNUSED_INDEX, Kind.DUPLICATE_INDEX)
     assert (found["name"], found["kind"]) == ("b", "duplicate-index")
     patient.cure(found)
     assert patient.names(Kind.UNUSED_INDEX) == ["a"]

@@ -8,6 +8,9 @@ from textwrap import dedent
 import pytest
 from sqlalchemy import URL
 
+from pgmodern.lint import RULES
+from pgmodern.lint.rule import Rule
+
 ENV = """
 from sqlalchemy import MetaData
 from pgmodern import environment
@@ -94,6 +97,21 @@ def named(monkeypatch: pytest.MonkeyPatch) -> Callable[[URL], None]:
         monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
 
     return name
+
+
+@pytest.fixture
+def only(monkeypatch: pytest.MonkeyPatch) -> Callable[[Rule], None]:
+    """Have no other rule judge: it may find more in the same revisions."""
+    return lambda rule: monkeypatch.setattr("pgmodern.lint.RULES", (rule,))
+
+
+@pytest.fixture(autouse=True)
+def _rule_of_the_file(request: pytest.FixtureRequest, only: Callable[[Rule], None]) -> None:
+    """In the tests of one rule, have only that one judge."""
+    name = request.module.__name__.rpartition("test_")[2]
+    for rule in RULES:
+        if rule.name.replace("-", "_") == name:
+            only(rule)
 
 
 @pytest.fixture(autouse=True)

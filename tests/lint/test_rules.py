@@ -35,8 +35,11 @@ def _importable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Non
 
 
 @pytest.mark.parametrize("rule", RULES, ids=of)
-def test_the_bad_example_is_found_at_its_marks(rule: Rule, project: Project) -> None:
-    found = lint(project(*rule.bad), "0001:heads")
+def test_the_bad_example_is_found_at_its_marks(
+    rule: Rule, project: Project, only: Callable[[Rule], None]
+) -> None:
+    only(rule)
+    found = lint(project(*rule.bad), "0001:heads", squawk=False)
     assert {(each.rule, each.severity) for each in found} == {(rule.name, rule.severity)}
     assert [each.line for each in found] == marked(rule.bad)
     assert all(each.message and each.cure for each in found)
@@ -44,7 +47,9 @@ def test_the_bad_example_is_found_at_its_marks(rule: Rule, project: Project) -> 
 
 
 @pytest.mark.parametrize("rule", RULES, ids=of)
-def test_nothing_is_found_in_the_good_example(rule: Rule, project: Project) -> None:
+def test_neither_squawk_nor_any_rule_finds_anything_in_the_good_example(
+    rule: Rule, project: Project
+) -> None:
     assert lint(project(*rule.good), "0001:heads") == []
 
 
