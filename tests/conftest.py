@@ -1,6 +1,7 @@
 """Fixtures of the suite's own, beside those of pgmodern.pytest_plugin."""
 
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,8 @@ from sqlalchemy import URL
 
 from pgmodern import embedded
 from tests import pg_dump
-from tests.kills import SURVIVALS, libpq
+from tests.kills import SEED, SURVIVALS, libpq
+from tests.waiting import until, until_found
 
 ROOT = Path(__file__).parents[1]
 LEGACY = ROOT.parent / "shared" / "legacy"
@@ -33,7 +35,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--every-statement",
         action="store_true",
-        help="kill whole upgrades and downgrades before every statement, not only before some",
+        help="kill before every statement, not only before some",
+    )
+    parser.addoption(
+        "--kill-seed",
+        type=int,
+        help="kill before the same statements as the run that printed this number",
     )
     parser.addoption(
         "--models",
@@ -43,8 +50,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep what the proofs by killing found, for the summary."""
+    """Keep what the proofs by killing found, for the summary, and draw where they kill."""
     config.stash[SURVIVALS] = {}
+    seed = config.getoption("--kill-seed")
+    config.stash[SEED] = random.randrange(1 << 32) if seed is None else seed
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say how the kills of this run can be had again."""
+    return f"kills: --kill-seed={config.stash[SEED]}"
 
 
 def pytest_terminal_summary(
@@ -165,10 +179,12 @@ def guarded_server() -> Iterator[URL]:
             before = admin.execute("SELECT pg_conf_load_time()").fetchone()
             Path(rules).write_text("local all postgres trust\nlocal all all scram-sha-256\n")
             admin.execute("SELECT pg_reload_conf()")
-        loaded = before
-        while loaded == before:
+
+        def is_loaded() -> bool:
             with psycopg.connect(libpq(url)) as admin:
-                loaded = admin.execute("SELECT pg_conf_load_time()").fetchone()
+                return admin.execute("SELECT pg_conf_load_time()").fetchone() != before
+
+        until(is_loaded)
         yield url
 
 
@@ -177,16 +193,12 @@ def blocked(connect: Connect) -> Callable[[URL], int]:
     """Wait until a process in the database waits for a lock, and return its id."""
 
     def wait(url: URL) -> int:
-        database = connect(url)
-        for _ in range(1000):
-            found = database.execute(
-                "SELECT pid FROM pg_stat_activity "
-                "WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            ).fetchone()
-            if found:
-                return int(found[0])
-            database.execute("SELECT pg_sleep(0.01)")
-        pytest.fail("nothing waits for a lock")
+        (pid,) = until_found(
+            connect(url),
+            "SELECT pid FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        )
+        return int(pid)
 
     return wait
 

@@ -5,15 +5,17 @@ whoever sends it: SQLAlchemy, a cursor, COPY, `transaction()` with its BEGIN and
 inside the client would miss what it does not know of.
 
 The client is a fork of the test's process: it starts in milliseconds, may run any function, and its
-SIGKILL is a real one.
+SIGKILL is a real one. Once it has connected it says so (`operation_begins`): statements count from
+there on, as what SQLAlchemy asks of a server that it meets is no part of an operation.
 """
 
 import asyncio
+import mmap
 import multiprocessing
 import os
+import random
 import signal
 import socket
-import time
 import warnings
 from asyncio import IncompleteReadError, StreamReader, StreamWriter
 from collections.abc import Callable
@@ -25,6 +27,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
+from tests.waiting import until_found
+
 How = Literal["SIGKILL", "terminate"]
 Run = Callable[[URL], object]
 
@@ -33,6 +37,15 @@ Run = Callable[[URL], object]
 _ENDS, _PARTS = b"QSc", b"PBDEC"
 NEVER = 1 << 30  # a fatal statement that no client comes to
 _FORK = multiprocessing.get_context("fork")
+_BEGUN = mmap.mmap(-1, 1)  # shared with the forks
+
+
+def operation_begins() -> None:
+    """Count the statements from here on, in the session that sends the next one.
+
+    The client waits for each answer, so the proxy has seen every earlier statement by now.
+    """
+    _BEGUN[0] = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +59,10 @@ class Outcome:
 
 @dataclass(slots=True)
 class Proxy:
-    """Relays a client's sessions; strikes before the fatal statement of the first one.
+    """Relays a client's sessions; strikes before the fatal statement of the one that counts.
 
-    `strike` is told the process id of that session's server process.
+    That is the first that sends a statement when the operation has begun. `strike` is told the
+    process id of its server process.
     """
 
     host: str
@@ -59,7 +73,7 @@ class Proxy:
     statements: int = 0
     struck: bool = False
     pids: list[int] = field(default_factory=list)
-    sessions: int = 0
+    counted: StreamReader | None = None
 
     async def serve(self, listener: socket.socket, client: BaseProcess) -> None:
         """Relay until the client has ended and its sessions are closed."""
@@ -73,17 +87,16 @@ class Proxy:
         await asyncio.gather(*(task for task in asyncio.all_tasks() if task is not ours))
 
     async def _session(self, client: StreamReader, to_client: StreamWriter) -> None:
-        self.sessions += 1
-        counted = self.sessions == 1
         to_client.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.host.startswith("/"):
             path = f"{self.host}/.s.PGSQL.{self.port}"
             server, to_server = await asyncio.open_unix_connection(path)
         else:
             server, to_server = await asyncio.open_connection(self.host, self.port)
-        answers = asyncio.create_task(self._answers(server, to_client))
+        pid = asyncio.get_running_loop().create_future()
+        answers = asyncio.create_task(self._answers(server, to_client, pid))
         try:
-            await self._statements(client, to_server, counted=counted)
+            await self._statements(client, to_server, pid)
         except (IncompleteReadError, ConnectionError):
             pass  # the client is gone, with or without a good-bye
         finally:
@@ -92,7 +105,7 @@ class Proxy:
             to_client.close()
 
     async def _statements(
-        self, client: StreamReader, to_server: StreamWriter, *, counted: bool
+        self, client: StreamReader, to_server: StreamWriter, pid: asyncio.Future[int]
     ) -> None:
         start = await client.readexactly(4)
         to_server.write(start + await client.readexactly(int.from_bytes(start) - 4))
@@ -100,10 +113,10 @@ class Proxy:
         while True:
             kind, message = await _message(client)
             held += message
-            if counted and kind in _ENDS:
+            if kind in _ENDS and self._counts(client):
                 if self.statements == self.fatal:
                     self.struck = True
-                    self.strike(self.pids[0])
+                    self.strike(await pid)
                     if not self.spares:
                         return
                 self.statements += 1
@@ -111,12 +124,20 @@ class Proxy:
                 to_server.write(held)
                 held = b""
 
-    async def _answers(self, server: StreamReader, to_client: StreamWriter) -> None:
+    def _counts(self, session: StreamReader) -> bool:
+        if self.counted is None and _BEGUN[0]:
+            self.counted = session
+        return self.counted is session
+
+    async def _answers(
+        self, server: StreamReader, to_client: StreamWriter, pid: asyncio.Future[int]
+    ) -> None:
         try:
             while True:
                 kind, message = await _message(server)
                 if kind == b"K":  # BackendKeyData
-                    self.pids.append(int.from_bytes(message[5:9]))
+                    pid.set_result(int.from_bytes(message[5:9]))
+                    self.pids.append(pid.result())
                 to_client.write(message)
         except (IncompleteReadError, ConnectionError):
             to_client.close()
@@ -135,11 +156,12 @@ def libpq(url: URL) -> str:
 
 
 def run_doomed(admin: psycopg.Connection, url: URL, run: Run, fatal: int, how: How) -> Outcome:
-    """Run in a client of its own, struck before statement number `fatal` of its first session.
+    """Run in a client of its own, struck before statement number `fatal` of the operation.
 
     By SIGKILL of the client, or by `pg_terminate_backend` of its session. `admin` is a connection
     to the same server. Returns when the server has seen the end of the client's sessions.
     """
+    _BEGUN[0] = 0
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = _FORK.Process(target=run, args=(through(url, listener.getsockname()[1]),))
         with warnings.catch_warnings():
@@ -168,12 +190,8 @@ def through(url: URL, port: int) -> URL:
 
 
 def _wait_until_gone(admin: psycopg.Connection, pids: list[int]) -> None:
-    deadline = time.monotonic() + 10
-    there = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY (%s)"
-    while admin.execute(there, [pids]).fetchone() != (0,):
-        if time.monotonic() > deadline:
-            pytest.fail(f"the server processes {pids} outlive their client")
-        time.sleep(0.002)
+    gone = "SELECT 1 WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = ANY (%s))"
+    until_found(admin, gone, pids, seconds=10)
 
 
 @dataclass(slots=True)
@@ -193,8 +211,37 @@ class Survival:
 
 
 SURVIVALS = pytest.StashKey[dict[str, Survival]]()
+SEED = pytest.StashKey[int]()
 
 
-def thinning(config: pytest.Config) -> int:
-    """Return how many times fewer kills are enough: in a container they are the second proof."""
-    return 4 if config.getoption("--postgres") == "container" else 1
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which statements of an operation it is killed before: one in a few, drawn by the seed.
+
+    `--every-statement` asks for all. Else, losing the session is tried half as often as SIGKILL,
+    and in a container, where they are the second proof, both are a quarter as often.
+    """
+
+    seed: int
+    every_statement: bool
+    second_proof: bool
+
+    @classmethod
+    def of(cls, config: pytest.Config) -> "Selection":
+        """Return what the options of this run ask for."""
+        every = bool(config.getoption("--every-statement"))
+        return cls(config.stash[SEED], every, config.getoption("--postgres") == "container")
+
+    def stride(self, how: How, stride: int = 1) -> int:
+        """Return one in how many statements is fatal; `stride` is that of a long operation."""
+        if self.every_statement:
+            return 1
+        return stride * (2 if how == "terminate" else 1) * (4 if self.second_proof else 1)
+
+    def parts(self, parts: int) -> int:
+        """Return from how many equal parts of a run one statement each is to be fatal."""
+        return max(1, parts // (4 if self.second_proof else 1))
+
+    def chance(self, *what: str) -> random.Random:
+        """Return chance that draws the same for the same seed, whichever tests run."""
+        return random.Random(":".join([str(self.seed), *what]))

@@ -28,7 +28,8 @@ from pgmodern.backfill import (
 from pgmodern.errors import MigrationError
 from pgmodern.locks import LockPolicy
 from pgmodern.unfinished import STATE
-from tests.kills import run_doomed
+from tests.kills import operation_begins, run_doomed
+from tests.waiting import until, until_found
 
 Connect = Callable[[URL], psycopg.Connection]
 Psql = Callable[[URL, str], subprocess.CompletedProcess[str]]
@@ -36,6 +37,7 @@ Psql = Callable[[URL, str], subprocess.CompletedProcess[str]]
 VISIT = Backfill(
     "songs.visits", "songs", "id", "bigint", "UPDATE songs SET visits = visits + 1 WHERE {range}"
 )
+
 ONCE = [(1,)]
 VISITS = "SELECT DISTINCT visits FROM songs"
 
@@ -237,6 +239,7 @@ def test_one_that_goes_on_ends_where_it_would_have_and_knows_what_is_left(
 def visit(url: URL) -> None:
     """Run the backfill as a client of its own."""
     with create_engine(url, isolation_level="AUTOCOMMIT").connect() as connection:
+        operation_begins()
         run(connection, VISIT)
 
 
@@ -278,8 +281,8 @@ def test_a_backfill_whose_client_is_killed_goes_on_where_it_stopped(
     create_songs(database, "generate_series(1, 20000)")
     url = empty_database_url.render_as_string(hide_password=False)
     with subprocess.Popen([sys.executable, "-c", CHILD, url], env=environ) as child:
-        while not state(database):
-            assert child.poll() is None
+        until(lambda: state(database) or child.poll() is not None)
+        assert child.poll() is None
         child.kill()
     statement = "UPDATE songs SET visits = visits + 1 FROM pg_sleep(0.1) WHERE {range}"
     visited = run(connection, Backfill("songs.visits", "songs", "id", "bigint", statement))
@@ -449,11 +452,10 @@ def test_a_killed_client_s_last_commit_counts(
     child = get_context("fork").Process(target=_visit_all, args=(empty_database_url,))
     child.start()
     committing = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
         "AND state = 'active' AND query = 'COMMIT' AND pid <> pg_backend_pid()"
     )
-    while database.execute(committing).fetchone() == (0,):
-        assert child.is_alive()
+    until_found(database, committing)
     child.kill()
     child.join()
     run(connection, VISIT)
@@ -502,7 +504,6 @@ def test_whoever_cancels_it_ends_it(
     )
     with ThreadPoolExecutor() as pool:
         running = pool.submit(run, connection, Backfill("b", "songs", "id", "bigint", slow))
-        while database.execute(sleeping, [pid]).fetchone() is None:
-            assert not running.done()
+        until_found(database, sleeping, pid, while_running=running)
         with pytest.raises(QueryCanceled):
             running.result(timeout=10)

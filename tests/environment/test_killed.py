@@ -9,7 +9,7 @@ from alembic.config import Config
 from sqlalchemy import URL, create_engine
 from sqlalchemy.pool import NullPool
 
-from tests.kills import NEVER, run_doomed
+from tests.kills import NEVER, operation_begins, run_doomed
 
 Connect = Callable[[URL], psycopg.Connection]
 Revise = Callable[..., Path]
@@ -33,6 +33,8 @@ def test_a_backfill_that_is_done_does_not_begin_again_before_it_is_stamped(
 
     def upgrade(url: URL) -> None:
         engine = create_engine(url, poolclass=NullPool)
+        engine.connect().close()
+        operation_begins()
         command.upgrade(Config(ini, attributes={"connection": engine}), "head")
 
     database.execute(FILL)

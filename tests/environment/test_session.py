@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool
 from pgmodern.errors import DatabaseUnavailable
 from pgmodern.locks import LockPolicy, driver
 from pgmodern.session import settings
-from tests.kills import NEVER, run_doomed
+from tests.kills import Selection, operation_begins, run_doomed
 
 Connect = Callable[[URL], psycopg.Connection]
 Revise = Callable[..., Path]
@@ -84,11 +84,6 @@ def test_who_only_reads_sets_nothing(empty_database_url: URL, revise: Revise) ->
     assert seen == {("0",)}
 
 
-def connect_only(url: URL) -> None:
-    """Connect as SQLAlchemy does."""
-    create_engine(url, poolclass=NullPool).connect().close()
-
-
 WORK = """
 op.backfill_online("b", table="songs", statement="UPDATE songs SET plays = 1 WHERE {range}")
 op.create_index_online("ix", "songs", ["plays"])
@@ -103,6 +98,7 @@ def test_a_session_that_is_lost_anywhere_is_said_to_be(
     clone: Callable[[URL], URL],
     revise: Revise,
     gives_connection: bool,
+    request: pytest.FixtureRequest,
 ) -> None:
     ini = revise('op.execute("CREATE TABLE songs (id bigint PRIMARY KEY, plays int)")', WORK)
     admin, copy = connect(postgres_url), clone(empty_database_url)
@@ -110,15 +106,14 @@ def test_a_session_that_is_lost_anywhere_is_said_to_be(
     def upgrade(url: URL) -> None:
         engine = create_engine(url, poolclass=NullPool)
         given = engine.connect() if gives_connection else engine
+        operation_begins()  # an engine that is given has yet to connect
         try:
             command.upgrade(Config(ini, attributes={"connection": given}), "head")
         except DatabaseUnavailable:
             sys.exit(LOST)
 
-    first = 0  # a program connects before it gives
-    if gives_connection:
-        first = run_doomed(admin, copy, connect_only, NEVER, "terminate").statements
-    for fatal in itertools.count(first):
+    stride = Selection.of(request.config).stride("terminate")
+    for fatal in itertools.count(stride - 1, stride):
         outcome = run_doomed(admin, copy, upgrade, fatal, "terminate")
         if not outcome.struck:
             break

@@ -14,7 +14,16 @@ from alembic.config import Config
 from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
-from tests.kills import NEVER, SURVIVALS, How, Run, Survival, run_doomed, thinning
+from tests.kills import (
+    NEVER,
+    SURVIVALS,
+    How,
+    Run,
+    Selection,
+    Survival,
+    operation_begins,
+    run_doomed,
+)
 from tests.legacy import Legacy, Rows
 from tests.legacy.applications import APPLICATIONS
 
@@ -87,6 +96,8 @@ def migrate(alembic_ini: Path) -> Migrate:
         engine = create_engine(target, poolclass=NullPool) if isinstance(target, URL) else target
         config = Config(alembic_ini, attributes={"connection": engine})
         direction = command.downgrade if revision == "base" else command.upgrade
+        engine.connect().close()
+        operation_begins()
         direction(config, revision)
         engine.dispose()
 
@@ -120,19 +131,20 @@ def struck(
     Before one of each of its parts, at random; with --every-statement before each one.
     """
     admin, survivals = connect(postgres_url), request.config.stash[SURVIVALS]
+    selection = Selection.of(request.config)
 
-    def instants(url: URL, run: Run, parts: int) -> list[int]:
+    def instants(url: URL, run: Run, parts: int, chance: random.Random) -> list[int]:
         with copied(url) as copy:
             total = run_doomed(admin, copy, run, NEVER, "SIGKILL").statements
-        if request.config.getoption("--every-statement"):
+        if selection.every_statement:
             return list(range(total))
-        fewer = max(1, parts // thinning(request.config))
+        fewer = selection.parts(parts)
         edges = [total * part // fewer for part in range(fewer + 1)]
-        return [random.randrange(*part) for part in itertools.pairwise(edges)]
+        return [chance.randrange(*part) for part in itertools.pairwise(edges)]
 
     def strike(what: str, url: URL, run: Run, parts: int, how: How = "SIGKILL") -> Iterator[URL]:
         survival = survivals.setdefault(what, Survival(what))
-        for instant in instants(url, run, parts):
+        for instant in instants(url, run, parts, selection.chance(what, how)):
             with copied(url) as copy:
                 outcome = run_doomed(admin, copy, run, instant, how)
                 # Batches go by time: there may be a few less than in the run that was counted.

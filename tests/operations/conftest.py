@@ -2,12 +2,11 @@
 
 import io
 import itertools
-import random
 import signal
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from difflib import unified_diff
 from functools import partial
@@ -26,14 +25,23 @@ from sqlalchemy.pool import NullPool
 from pgmodern.errors import PgmodernError
 from pgmodern.operations import register
 from pgmodern.operations.literal import string
-from tests.kills import SURVIVALS, How, Survival, libpq, run_doomed, thinning
+from tests import catalogue
+from tests.kills import (
+    SURVIVALS,
+    How,
+    Selection,
+    Survival,
+    libpq,
+    operation_begins,
+    run_doomed,
+)
 
 Step = Callable[[Any], object]
 Connect = Callable[[URL], psycopg.Connection]
 Copied = Callable[[URL], AbstractContextManager[URL]]
 Script = Callable[[Step], str]
 Psql = Callable[[URL, str], subprocess.CompletedProcess[str]]
-State = tuple[str, list[Any]]
+State = tuple[list[str], list[Any]]
 
 # How a client ends that was killed, and one that lost its session.
 DIED: dict[How, int] = {"SIGKILL": -signal.SIGKILL, "terminate": 1}
@@ -42,7 +50,7 @@ SONGS = (
     "title text, album text)"
 )
 # Every row of every table counts, wherever it lies in it.
-CHECKSUM = "SELECT {name}, count(*), sum(hashtextextended(t::text, 0)) FROM {table} AS t"
+CHECKSUM = "SELECT {name} AS name, count(*), sum(hashtextextended(t::text, 0)) FROM {table} AS t"
 TABLES = """
     SELECT oid::regclass::text FROM pg_class
     WHERE relkind IN ('r', 'p') AND relnamespace <> 'information_schema'::regnamespace
@@ -98,9 +106,10 @@ def run_step(connection: Connection, step: Step) -> None:
 
 
 def run_on(url: URL, step: Step) -> None:
-    """Run a step on a database."""
+    """Run a step on a database; as a client, it can be killed from the step's own statements on."""
     engine = create_engine(url, poolclass=NullPool)
     with engine.connect() as connection:
+        operation_begins()
         run_step(connection, step)
 
 
@@ -178,6 +187,23 @@ def render() -> Callable[[MigrateOperation], str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy of a database, and a connection that stays open and only looks."""
+
+    url: URL
+    observer: psycopg.Connection
+
+    def state(self) -> State:
+        """Return the schema and a checksum of each table's rows."""
+        schema = catalogue.describe(self.observer)
+        tables = [str(name) for (name,) in self.observer.execute(TABLES)]
+        checksums = " UNION ALL ".join(
+            CHECKSUM.format(name=string(name), table=name) for name in tables
+        )
+        return schema, self.observer.execute(checksums.encode()).fetchall() if tables else []
+
+
+@dataclass(frozen=True, slots=True)
 class Proof:
     """That an operation can be killed before any of its statements, and then run again.
 
@@ -193,7 +219,7 @@ class Proof:
     script: Script
     psql: Psql
     survivals: dict[str, Survival]
-    thinned: int
+    selection: Selection
 
     def __call__(
         self,
@@ -207,17 +233,16 @@ class Proof:
     ) -> None:
         """Apply, reverse, apply; run the script; kill before every statement, in both ways.
 
-        A long operation is killed before one statement in `stride`, with --every-statement before
-        each; `thinned` times as few where the same is proved on another server as well.
+        A long operation is killed before one statement in `stride`. Which statements are left out
+        is said by `Selection`.
         """
-        stride = stride * self.thinned if self.thinned else 1
         with psycopg.connect(libpq(self.prepared), autocommit=True) as database:
             database.execute(SONGS)
             database.execute(fill.encode())
         if first is not None:
             run_on(self.prepared, first)
-        applied = self._undisturbed(step, reverse)
-        self._by_script(step, applied)
+        applied, schema = self._undisturbed(step, reverse)
+        self._by_script(step, applied, schema)
         survival = self.survivals.setdefault(operation, Survival(operation))
         failures = [
             failure
@@ -226,34 +251,35 @@ class Proof:
         ]
         assert not failures, "\n".join(failures)
 
-    def state(self, url: URL) -> State:
-        """Return the schema and a checksum of each table's rows."""
-        with psycopg.connect(libpq(url)) as database:
-            tables = [str(name) for (name,) in database.execute(TABLES)]
-            rows = [
-                database.execute(CHECKSUM.format(name=string(name), table=name).encode()).fetchone()
-                for name in tables
-            ]
-        return self.dump(url), rows
+    @contextmanager
+    def copy(self) -> Iterator[Copy]:
+        """Copy what is prepared, and stay connected to the copy."""
+        with (
+            self.copied(self.prepared) as url,
+            psycopg.connect(libpq(url), autocommit=True) as observer,
+        ):
+            yield Copy(url, observer)
 
-    def _undisturbed(self, step: Step, reverse: Step | None) -> State:
-        with self.copied(self.prepared) as url:
-            before = self.state(url)
-            run_on(url, step)
-            applied = self.state(url)
+    def _undisturbed(self, step: Step, reverse: Step | None) -> tuple[State, str]:
+        with self.copy() as copy:
+            before = copy.state()
+            run_on(copy.url, step)
+            applied = copy.state()
             assert applied != before, "the step did nothing"
             if reverse is not None:
-                run_on(url, reverse)
-                assert not differences(self.state(url), before)
-                run_on(url, step)
-                assert not differences(self.state(url), applied)
-        return applied
+                run_on(copy.url, reverse)
+                assert not differences(copy.state(), before)
+                run_on(copy.url, step)
+                assert not differences(copy.state(), applied)
+            return applied, self.dump(copy.url)
 
-    def _by_script(self, step: Step, applied: State) -> None:
-        with self.copied(self.prepared) as url:
-            done = self.psql(url, self.script(step))
+    def _by_script(self, step: Step, applied: State, schema: str) -> None:
+        """Run the script; pg_dump, which users compare by, says the same of its result."""
+        with self.copy() as copy:
+            done = self.psql(copy.url, self.script(step))
             assert done.returncode == 0, done.stderr
-            assert not differences(self.state(url), applied)
+            assert not differences(copy.state(), applied)
+            assert self.dump(copy.url) == schema
 
     def _killed(
         self,
@@ -265,35 +291,39 @@ class Proof:
         stride: int,
     ) -> Iterator[str]:
         """Kill before each statement in turn, each time run again; yield what went wrong."""
+        stride = self.selection.stride(how, stride)
+        start = self.selection.chance(survival.operation, how).randrange(stride)
         with ExitStack() as copies:
-            url = copies.enter_context(self.copied(self.prepared))
-            for fatal in itertools.count(random.randrange(stride), stride):
-                outcome = run_doomed(self.admin, url, partial(run_on, step=step), fatal, how)
+            copy = copies.enter_context(self.copy())
+            for fatal in itertools.count(start, stride):
+                outcome = run_doomed(self.admin, copy.url, partial(run_on, step=step), fatal, how)
                 if not outcome.struck:
                     assert outcome.exit_code == 0, "the client died by itself"
                     return
                 survival.statements[how] += 1
                 try:
-                    self._run_again(url, step, applied, died=outcome.exit_code == DIED[how])
+                    self._run_again(copy, step, applied, died=outcome.exit_code == DIED[how])
                 except (AssertionError, SQLAlchemyError, psycopg.Error, PgmodernError) as error:
                     yield f"{how} before statement {fatal}: {error}"
                 else:
                     survival.survived[how] += 1
                     if reverse is not None:  # three times faster than another copy
-                        run_on(url, reverse)
+                        run_on(copy.url, reverse)
                         continue
                 copies.close()
-                url = copies.enter_context(self.copied(self.prepared))
+                copy = copies.enter_context(self.copy())
 
-    def _run_again(self, url: URL, step: Step, applied: State, *, died: bool) -> None:
+    def _run_again(self, copy: Copy, step: Step, applied: State, *, died: bool) -> None:
         assert died, "the client lived on"
-        run_on(url, step)
-        assert not differences(self.state(url), applied)
+        run_on(copy.url, step)
+        assert not differences(copy.state(), applied)
 
 
 def differences(found: State, wanted: State) -> list[str]:
     """Return the lines of two states that differ."""
-    lines = [[*schema.splitlines(), *map(str, rows)] for schema, rows in (found, wanted)]
+    if found == wanted:
+        return []
+    lines = [[*schema, *map(str, rows)] for schema, rows in (found, wanted)]
     return list(unified_diff(lines[1], lines[0], "wanted", "found", n=0, lineterm=""))
 
 
@@ -310,5 +340,5 @@ def proof(
 ) -> Proof:
     """Prove that an operation survives being killed; see `Proof`."""
     admin, survivals = connect(postgres_url), request.config.stash[SURVIVALS]
-    thinned = 0 if request.config.getoption("--every-statement") else thinning(request.config)
-    return Proof(admin, empty_database_url, copied, dump, script, psql, survivals, thinned)
+    selection = Selection.of(request.config)
+    return Proof(admin, empty_database_url, copied, dump, script, psql, survivals, selection)

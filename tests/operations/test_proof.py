@@ -14,7 +14,7 @@ FILL = "INSERT INTO songs (title) VALUES ('a'), ('b')"
 @pytest.fixture
 def proof(proof: Proof) -> Proof:
     """The proof that kills before each statement, on any server."""
-    return replace(proof, thinned=0)
+    return replace(proof, selection=replace(proof.selection, every_statement=True))
 
 
 def add(op: Any) -> None:
