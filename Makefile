@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench lock sample clean
+.PHONY: demo test lint twins bench lock sample clean
 
 ## demo: a database from nothing to an answer
 demo: .venv/ready
@@ -26,6 +26,11 @@ lint: .venv/ready
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.generate_twins --check
+
+## twins: the synchronous classes, made from the asynchronous ones
+twins: .venv/ready
+	$(BIN)/python -m tools.generate_twins
 
 ## bench: the figures in the README, each beside its baseline
 bench: .venv/ready

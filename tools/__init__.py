@@ -1,0 +1,1 @@
+"""What is run to work on pgmodern, and is no part of it."""
