@@ -7,13 +7,19 @@ A repository of your own names its row, the columns to show and the declared ind
         trigram, words = Product.name_trgm, Product.search
 """
 
-from pgmodern.repositories.bulk import AsyncBulkRepository, BulkRepository
-from pgmodern.repositories.counts import AsyncCountRepository, CountRepository
-from pgmodern.repositories.documents import AsyncDocumentRepository, DocumentRepository
+from pgmodern.repositories.asynchronous.bulk import AsyncBulkRepository
+from pgmodern.repositories.asynchronous.counts import AsyncCountRepository
+from pgmodern.repositories.asynchronous.documents import AsyncDocumentRepository
+from pgmodern.repositories.asynchronous.queue import AsyncQueueRepository
+from pgmodern.repositories.asynchronous.search import AsyncSearchRepository
+from pgmodern.repositories.asynchronous.vectors import AsyncVectorRepository
 from pgmodern.repositories.load import load
-from pgmodern.repositories.queue import AsyncQueueRepository, QueueRepository
-from pgmodern.repositories.search import AsyncSearchRepository, SearchRepository
-from pgmodern.repositories.vectors import AsyncVectorRepository, VectorRepository
+from pgmodern.repositories.synchronous.bulk import BulkRepository
+from pgmodern.repositories.synchronous.counts import CountRepository
+from pgmodern.repositories.synchronous.documents import DocumentRepository
+from pgmodern.repositories.synchronous.queue import QueueRepository
+from pgmodern.repositories.synchronous.search import SearchRepository
+from pgmodern.repositories.synchronous.vectors import VectorRepository
 
 __all__ = [
     "AsyncBulkRepository",

@@ -1,4 +1,4 @@
-"""Search by what a JSONB document holds, newest first."""
+"""The statements of a search by what a JSONB document holds, newest first."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -9,20 +9,18 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from pgmodern.errors import DocumentError
 from pgmodern.indexes import JsonbIndex
-from pgmodern.indexes.jsonb import Json, encoded
 from pgmodern.queries import Page, documents, page
-from pgmodern.queries.documents import checked as checked_path
-from pgmodern.queries.documents import is_json_path, json_path
+from pgmodern.queries.documents import json_path
 from pgmodern.queries.pages import Position, checked, cut
 from pgmodern.queries.statement import Statement
 from pgmodern.repositories.conditions import Conditions, Where, conditions
-from pgmodern.repositories.repository import AsyncRepository, Repository, Values
+from pgmodern.repositories.repository import Values
 from pgmodern.repositories.rows import R, Shown
 
 Columns = tuple[ColumnElement[Any], ...]
 
 
-class _Documents(Shown[R]):
+class DocumentStatements(Shown[R]):
     """The statements; `row` takes the columns of `payload`.
 
     `newest_first` are the columns that order the pages, the last of them unique.
@@ -79,12 +77,14 @@ def _of(found: FromClause, column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 @lru_cache
-def _contains(document: JsonbIndex) -> ColumnElement[bool]:
+def contains(document: JsonbIndex) -> ColumnElement[bool]:
+    """Return the condition that a document contains another: `pgmodern_document`, encoded."""
     return document.contains(bindparam("pgmodern_document", type_=Text))
 
 
 @lru_cache
-def _matches(document: JsonbIndex) -> ColumnElement[bool]:
+def matches(document: JsonbIndex) -> ColumnElement[bool]:
+    """Return the condition that a path finds something in a document: `pgmodern_path`."""
     return document.matches(json_path(bindparam("pgmodern_path", type_=Text)))
 
 
@@ -92,79 +92,6 @@ def _named(place: Sequence[Any]) -> dict[str, Any]:
     return {f"pgmodern_after_{number}": each for number, each in enumerate(place)}
 
 
-def _not_a_path(path: str) -> DocumentError:
+def not_a_path(path: str) -> DocumentError:
+    """Return what to raise for a text that is not a path."""
     return DocumentError(f"{path[:100]!r} is not a JSON path.", "Write it like $.tracks[*].artist.")
-
-
-class DocumentRepository(_Documents[R], Repository):
-    """Find rows by their document; pages are keyset pages, `after` is the last page's."""
-
-    def newest(self, size: int = 20, after: Position | None = None) -> Page[R]:
-        """Return a page of all rows."""
-        return self._cut(self._fetch(*self._page(size, after)), size)
-
-    def where(
-        self,
-        *where: ColumnElement[bool],
-        size: int = 20,
-        after: Position | None = None,
-        **values: Any,
-    ) -> Page[R]:
-        """Return a page of the rows that meet the conditions.
-
-        `values` are those of parameters (`bindparam`) that the conditions name.
-        """
-        return self._cut(self._fetch(*self._page(size, after, where, values)), size)
-
-    def containing(self, document: Json, size: int = 20, after: Position | None = None) -> Page[R]:
-        """Return a page of the rows whose document contains this one; may raise DocumentError."""
-        given = encoded(document)
-        contains = _contains(self.document)
-        return self.where(contains, size=size, after=after, pgmodern_document=given)
-
-    def matching(self, path: str, size: int = 20, after: Position | None = None) -> Page[R]:
-        """Return a page of the rows in which the path finds something; may raise DocumentError."""
-        given = checked_path(path)
-        matches = _matches(self.document)
-        found = self.where(matches, size=size, after=after, pgmodern_path=given)
-        if not found.rows and not self.session.scalar(is_json_path(path)):
-            raise _not_a_path(path)
-        return found
-
-
-class AsyncDocumentRepository(_Documents[R], AsyncRepository):
-    """The asynchronous twin of DocumentRepository."""
-
-    async def newest(self, size: int = 20, after: Position | None = None) -> Page[R]:
-        """Return a page of all rows."""
-        return self._cut(await self._fetch(*self._page(size, after)), size)
-
-    async def where(
-        self,
-        *where: ColumnElement[bool],
-        size: int = 20,
-        after: Position | None = None,
-        **values: Any,
-    ) -> Page[R]:
-        """Return a page of the rows that meet the conditions.
-
-        `values` are those of parameters (`bindparam`) that the conditions name.
-        """
-        return self._cut(await self._fetch(*self._page(size, after, where, values)), size)
-
-    async def containing(
-        self, document: Json, size: int = 20, after: Position | None = None
-    ) -> Page[R]:
-        """Return a page of the rows whose document contains this one; may raise DocumentError."""
-        given = encoded(document)
-        contains = _contains(self.document)
-        return await self.where(contains, size=size, after=after, pgmodern_document=given)
-
-    async def matching(self, path: str, size: int = 20, after: Position | None = None) -> Page[R]:
-        """Return a page of the rows in which the path finds something; may raise DocumentError."""
-        given = checked_path(path)
-        matches = _matches(self.document)
-        found = await self.where(matches, size=size, after=after, pgmodern_path=given)
-        if not found.rows and not await self.session.scalar(is_json_path(path)):
-            raise _not_a_path(path)
-        return found

@@ -19,7 +19,7 @@ from pgmodern.locks import driver
 from pgmodern.operations.index import CreateIndexOnline, DropIndexOnline
 from pgmodern.progress import Advance
 from pgmodern.queries.staging import Staging, raised_as_sqlalchemy_s
-from pgmodern.repositories.bulk import BulkRepository
+from pgmodern.repositories.synchronous.bulk import BulkRepository
 
 Row = Sequence[Any]
 Bad = (ValueError, TypeError, ArithmeticError, DataError, IntegrityError)

@@ -1,8 +1,12 @@
-"""What every repository has: a session, and how it runs statements in it."""
+"""What every repository has: a session, and how it runs statements in it.
+
+The two classes are written by hand, as what they differ in is how each kind of session is asked.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Executable, Result
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
@@ -27,9 +31,14 @@ class Repository:
     def _fetch(self, statement: Statement, values: Values = _NONE) -> Sequence[Any]:
         return fetched(self.session, statement, values)
 
+    def _driver_connection(self) -> psycopg.Connection:
+        driver = self.session.connection().connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        return driver
+
 
 class AsyncRepository:
-    """The asynchronous twin of Repository."""
+    """Runs statements in an asynchronous session, and never commits."""
 
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
@@ -39,6 +48,12 @@ class AsyncRepository:
 
     async def _fetch(self, statement: Statement, values: Values = _NONE) -> Sequence[Any]:
         return await self.session.run_sync(fetched, statement, values)
+
+    async def _driver_connection(self) -> psycopg.AsyncConnection:
+        connection = await self.session.connection()
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert isinstance(driver, psycopg.AsyncConnection)
+        return driver
 
 
 def executed(session: Session, statement: Executable, values: Values) -> Found:

@@ -1,4 +1,4 @@
-"""Search by text: typo-tolerant, full-text, both fused, and suggestions."""
+"""The statements of a search by text."""
 
 from functools import lru_cache
 from typing import ClassVar
@@ -9,27 +9,27 @@ from pgmodern.indexes import FullTextIndex, TrigramIndex
 from pgmodern.queries import Leg, full_text, fuzzy, hybrid, suggest, with_payload
 from pgmodern.queries.statement import Statement
 from pgmodern.queries.text import cleaned, web_search
-from pgmodern.repositories.repository import AsyncRepository, Repository, Values
+from pgmodern.repositories.repository import Values
 from pgmodern.repositories.rows import R, Shown
 
 
-class _Search(Shown[R]):
+class SearchStatements(Shown[R]):
     """The statements; `row` takes the columns of `payload`, the score, and maybe a highlight."""
 
     trigram: ClassVar[TrigramIndex]
     words: ClassVar[FullTextIndex]
 
-    def _fuzzy(self, limit: int) -> Statement:
-        return _fuzzy(self.payload, self.trigram, limit)
+    def _fuzzy(self, text: str, limit: int) -> tuple[Statement, Values]:
+        return _fuzzy(self.payload, self.trigram, limit), _asked(text)
 
-    def _full_text(self, limit: int) -> Statement:
-        return _full_text(self.payload, self.words, limit)
+    def _full_text(self, text: str, limit: int) -> tuple[Statement, Values]:
+        return _full_text(self.payload, self.words, limit), _words(text)
 
-    def _search(self, limit: int) -> Statement:
-        return _search(self.payload, self.words, self.trigram, limit)
+    def _search(self, text: str, limit: int) -> tuple[Statement, Values]:
+        return _search(self.payload, self.words, self.trigram, limit), _both(text)
 
-    def _suggest(self, limit: int) -> Statement:
-        return _suggest(self.payload, self.trigram, limit)
+    def _suggest(self, prefix: str, limit: int) -> tuple[Statement, Values]:
+        return _suggest(self.payload, self.trigram, limit), _asked(prefix)
 
 
 def _asked(text: str) -> Values:
@@ -72,43 +72,3 @@ def _search(
 @lru_cache
 def _suggest(payload: Statement, trigram: TrigramIndex, limit: int) -> Statement:
     return with_payload(payload, suggest(trigram, _TEXT, limit), trigram)
-
-
-class SearchRepository(_Search[R], Repository):
-    """Search a table by text; rows come with a score in 0..1, the best first."""
-
-    def fuzzy(self, text: str, limit: int = 10) -> list[R]:
-        """Return the rows most alike the text, however it is misspelt."""
-        return self._rows(self._fetch(self._fuzzy(limit), _asked(text)))
-
-    def full_text(self, text: str, limit: int = 10) -> list[R]:
-        """Return the rows that match words, "a phrase", or, -not; with a highlight."""
-        return self._rows(self._fetch(self._full_text(limit), _words(text)))
-
-    def search(self, text: str, limit: int = 10) -> list[R]:
-        """Return what full text and similarity rank highest together."""
-        return self._rows(self._fetch(self._search(limit), _both(text)))
-
-    def suggest(self, prefix: str, limit: int = 10) -> list[R]:
-        """Return the rows that start with what is typed so far, the shortest first."""
-        return self._rows(self._fetch(self._suggest(limit), _asked(prefix)))
-
-
-class AsyncSearchRepository(_Search[R], AsyncRepository):
-    """The asynchronous twin of SearchRepository."""
-
-    async def fuzzy(self, text: str, limit: int = 10) -> list[R]:
-        """Return the rows most alike the text, however it is misspelt."""
-        return self._rows(await self._fetch(self._fuzzy(limit), _asked(text)))
-
-    async def full_text(self, text: str, limit: int = 10) -> list[R]:
-        """Return the rows that match words, "a phrase", or, -not; with a highlight."""
-        return self._rows(await self._fetch(self._full_text(limit), _words(text)))
-
-    async def search(self, text: str, limit: int = 10) -> list[R]:
-        """Return what full text and similarity rank highest together."""
-        return self._rows(await self._fetch(self._search(limit), _both(text)))
-
-    async def suggest(self, prefix: str, limit: int = 10) -> list[R]:
-        """Return the rows that start with what is typed so far, the shortest first."""
-        return self._rows(await self._fetch(self._suggest(limit), _asked(prefix)))

@@ -1,8 +1,8 @@
-"""Search by meaning, and bulk storage of embeddings."""
+"""The statements of a search by meaning."""
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from numpy.typing import ArrayLike
 from sqlalchemy import ColumnElement, Float, Table, bindparam
@@ -10,13 +10,12 @@ from sqlalchemy import ColumnElement, Float, Table, bindparam
 from pgmodern.indexes import HnswIndex
 from pgmodern.queries import nearest, with_payload
 from pgmodern.queries.statement import Statement
-from pgmodern.repositories.bulk import AsyncBulkRepository, BulkRepository
 from pgmodern.repositories.conditions import Conditions, conditions
 from pgmodern.repositories.repository import Values
 from pgmodern.repositories.rows import R, Shown
 
 
-class _Vectors(Shown[R]):
+class VectorStatements(Shown[R]):
     """The statements; `row` takes the columns of `payload` and the score.
 
     `stored` are the columns that `store` fills, `unique` those that say which row is which.
@@ -76,53 +75,3 @@ def _nearest(
         threshold=threshold,
     )
     return with_payload(payload, found, vectors)
-
-
-class VectorRepository(_Vectors[R], BulkRepository):
-    """Find rows by their vector, and store vectors in bulk."""
-
-    def nearest(
-        self,
-        vector: ArrayLike,
-        k: int = 10,
-        *where: ColumnElement[bool],
-        ef_search: int | None = None,
-        oversampling: int | None = None,
-        threshold: float | None = None,
-        **values: Any,
-    ) -> list[R]:
-        """Return the `k` nearest rows that meet the conditions: `k` whenever `k` exist.
-
-        Those with a score below the `threshold` are left out. What `ef_search` and `oversampling`
-        are is said by `queries.nearest`.
-
-        `values` are those of parameters (`bindparam`) that the conditions name. Raises VectorError
-        when the vector does not fit the column.
-        """
-        asked = self._nearest(vector, k, where, (ef_search, oversampling), threshold, values)
-        return self._rows(self._fetch(*asked))
-
-
-class AsyncVectorRepository(_Vectors[R], AsyncBulkRepository):
-    """The asynchronous twin of VectorRepository."""
-
-    async def nearest(
-        self,
-        vector: ArrayLike,
-        k: int = 10,
-        *where: ColumnElement[bool],
-        ef_search: int | None = None,
-        oversampling: int | None = None,
-        threshold: float | None = None,
-        **values: Any,
-    ) -> list[R]:
-        """Return the `k` nearest rows that meet the conditions: `k` whenever `k` exist.
-
-        Those with a score below the `threshold` are left out. What `ef_search` and `oversampling`
-        are is said by `queries.nearest`.
-
-        `values` are those of parameters (`bindparam`) that the conditions name. Raises VectorError
-        when the vector does not fit the column.
-        """
-        asked = self._nearest(vector, k, where, (ef_search, oversampling), threshold, values)
-        return self._rows(await self._fetch(*asked))

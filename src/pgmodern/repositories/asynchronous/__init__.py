@@ -1,0 +1,1 @@
+"""Repositories over one kind of session; what both kinds share is in `pgmodern.repositories`."""
