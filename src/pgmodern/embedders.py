@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,6 +123,19 @@ class AsyncEmbedder:
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return one vector per text, shape (texts, dimensions); may raise EmbedderError."""
         return await asyncio.to_thread(self._embedder.embed, texts)
+
+
+E = TypeVar("E", Embedder, AsyncEmbedder)
+
+
+def required(embedder: E | None) -> E:
+    """Return the embedder that a search by text needs; raises EmbedderError where none is given."""
+    if embedder is None:
+        raise EmbedderError(
+            "The repository was given no embedding model, which a search by text needs.",
+            "Make it with one: embedders.from_settings(settings.read()).",
+        )
+    return embedder
 
 
 def from_settings(settings: Settings) -> Embedder:

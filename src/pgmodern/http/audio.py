@@ -23,7 +23,7 @@ from pgmodern.http.asking import Ask
 from pgmodern.http.shapes import Limit, Problem, Results, Text
 from pgmodern.queries.text import LONGEST
 from pgmodern.reference.audio import AsyncSampleRepository
-from pgmodern.reference.audio.repository import THRESHOLD
+from pgmodern.reference.audio.statements import THRESHOLD
 
 _SMALLEST, _LARGEST = -(2**31), 2**31 - 1
 _ALIKE = "The least similarity of a result."

@@ -7,7 +7,8 @@ from pgmodern.embedders import Embedder
 from pgmodern.progress import progress
 from pgmodern.reference.audio import statements
 from pgmodern.reference.audio.models import EMBEDDING_DIMENSIONS
-from pgmodern.reference.audio.repository import NewSampleEmbedding, SampleRepository
+from pgmodern.reference.audio.rows import NewSampleEmbedding
+from pgmodern.reference.audio.synchronous.repository import SampleRepository
 from pgmodern.repositories.embedding import embed_pending
 
 _BEFORE_ANY = -(2**31)

@@ -28,8 +28,10 @@ from sqlalchemy.orm import aliased
 
 from pgmodern.queries import nearest, with_payload
 from pgmodern.queries.statement import Statement, rows
+from pgmodern.queries.text import storable
 from pgmodern.reference.audio.models import Sample, SampleEmbedding, VibeAnalysis
 
+THRESHOLD = 0.7  # how alike samples are, at least, where nobody says
 _WITH_ANALYSIS = VibeAnalysis.sample_id == Sample.id
 SAMPLE = (
     select(
@@ -60,8 +62,20 @@ _ON_ANALYSES = {
 }
 
 
+def restricted(
+    **filters: float | str | None,
+) -> tuple[tuple[ColumnElement[bool], ...], dict[str, Any]]:
+    """Return the conditions for the filters that are given, and their values."""
+    given = {
+        name: storable(value) if isinstance(value, str) else value
+        for name, value in filters.items()
+        if value is not None
+    }
+    return _restricted_to(frozenset(given)), given
+
+
 @lru_cache
-def restricted_to(names: frozenset[str]) -> tuple[ColumnElement[bool], ...]:
+def _restricted_to(names: frozenset[str]) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions on an embedding that its sample meets the named filters."""
     found = []
     for key, conditions in ((Sample.id, _ON_SAMPLES), (VibeAnalysis.sample_id, _ON_ANALYSES)):

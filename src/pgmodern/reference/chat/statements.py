@@ -23,10 +23,20 @@ from sqlalchemy import (
 from pgmodern.queries import full_text, last_of_each, with_payload
 from pgmodern.queries.statement import Statement, rows
 from pgmodern.queries.text import storable, web_search
-from pgmodern.reference.chat.models import Conversation, Message
+from pgmodern.reference.chat.models import AIInfluencer, Conversation, Message
 
 FEW_OF_USER, FEW_MATCHES = 10_000, 5_000
 
+INFLUENCER = select(
+    AIInfluencer.id,
+    AIInfluencer.name,
+    AIInfluencer.display_name,
+    AIInfluencer.personality_traits,
+    AIInfluencer.suggested_messages,
+    AIInfluencer.details,
+    AIInfluencer.is_active,
+    AIInfluencer.created_at,
+)
 MESSAGE = select(
     Message.id,
     Message.conversation_id,

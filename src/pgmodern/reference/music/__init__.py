@@ -1,5 +1,11 @@
 """Playlist archives with artists, tracks and AI logs."""
 
+from pgmodern.reference.music.asynchronous.repository import (
+    AsyncAIInteractionEmbeddingRepository,
+    AsyncArchiveRepository,
+    AsyncArtistRepository,
+    AsyncTrackRepository,
+)
 from pgmodern.reference.music.models import (
     AIInteractionEmbedding,
     AILog,
@@ -9,20 +15,18 @@ from pgmodern.reference.music.models import (
     Track,
     UnreadableArchive,
 )
-from pgmodern.reference.music.repository import (
-    AIInteractionEmbeddingRepository,
+from pgmodern.reference.music.rows import (
     ArchiveHit,
-    ArchiveRepository,
     ArtistHit,
-    ArtistRepository,
-    AsyncAIInteractionEmbeddingRepository,
-    AsyncArchiveRepository,
-    AsyncArtistRepository,
-    AsyncTrackRepository,
     EmbeddingHit,
     NewEmbedding,
     PendingLog,
     TrackHit,
+)
+from pgmodern.reference.music.synchronous.repository import (
+    AIInteractionEmbeddingRepository,
+    ArchiveRepository,
+    ArtistRepository,
     TrackRepository,
 )
 

@@ -6,7 +6,8 @@ from sqlalchemy.orm import Session
 from pgmodern.embedders import Embedder
 from pgmodern.progress import progress
 from pgmodern.reference.music.models import EMBEDDING_DIMENSIONS, AIInteractionEmbedding, AILog
-from pgmodern.reference.music.repository import AIInteractionEmbeddingRepository, NewEmbedding
+from pgmodern.reference.music.rows import NewEmbedding
+from pgmodern.reference.music.synchronous.repository import AIInteractionEmbeddingRepository
 from pgmodern.repositories.embedding import embed_pending
 
 
