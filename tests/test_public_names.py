@@ -222,6 +222,16 @@ def test_a_package_exports_just_what_is_public(package: str) -> None:
         assert getattr(module, name) is not None
 
 
+@pytest.mark.parametrize("package", PUBLIC)
+def test_twins_are_exported_together(package: str) -> None:
+    names = {name for name in PUBLIC[package] if name.endswith("Repository")}
+    synchronous = {name for name in names if not name.startswith("Async")}
+    assert names == synchronous | {f"Async{name}" for name in synchronous}
+    for name in synchronous:
+        one, other = (getattr(importlib.import_module(package), n) for n in (name, f"Async{name}"))
+        assert one.__doc__ == other.__doc__
+
+
 @pytest.mark.parametrize("modules", [["pgmodern"], MODULES], ids=["pgmodern", "every module"])
 def test_importing_opens_and_reads_nothing_and_needs_no_optional_package(
     modules: list[str],

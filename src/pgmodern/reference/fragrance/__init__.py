@@ -1,21 +1,15 @@
 """Fragrance recommendations."""
 
-from pgmodern.reference.fragrance.bandit import (
-    AlgorithmPerformanceRepository,
-    AsyncAlgorithmPerformanceRepository,
-    Belief,
+from pgmodern.reference.fragrance.asynchronous.bandit import AsyncAlgorithmPerformanceRepository
+from pgmodern.reference.fragrance.asynchronous.events import AsyncUserInteractionEventRepository
+from pgmodern.reference.fragrance.asynchronous.fragrances import AsyncFragranceRepository
+from pgmodern.reference.fragrance.asynchronous.relationships import (
+    AsyncFragranceRelationshipRepository,
 )
-from pgmodern.reference.fragrance.events import (
-    AsyncUserInteractionEventRepository,
-    Event,
-    NewEvent,
-    UserInteractionEventRepository,
-)
-from pgmodern.reference.fragrance.fragrances import (
-    AsyncFragranceRepository,
-    FragranceHit,
-    FragranceRepository,
-)
+from pgmodern.reference.fragrance.asynchronous.versions import AsyncFragranceEmbeddingRepository
+from pgmodern.reference.fragrance.bandit import Belief
+from pgmodern.reference.fragrance.events import Event, NewEvent
+from pgmodern.reference.fragrance.fragrances import FragranceHit
 from pgmodern.reference.fragrance.models import (
     AlgorithmPerformance,
     Base,
@@ -26,17 +20,12 @@ from pgmodern.reference.fragrance.models import (
     User,
     UserInteractionEvent,
 )
-from pgmodern.reference.fragrance.relationships import (
-    AsyncFragranceRelationshipRepository,
-    FragranceRelationshipRepository,
-    Neighbour,
-    Path,
-    Relationship,
-)
-from pgmodern.reference.fragrance.versions import (
-    AsyncFragranceEmbeddingRepository,
-    FragranceEmbeddingRepository,
-)
+from pgmodern.reference.fragrance.relationships import Neighbour, Path, Relationship
+from pgmodern.reference.fragrance.synchronous.bandit import AlgorithmPerformanceRepository
+from pgmodern.reference.fragrance.synchronous.events import UserInteractionEventRepository
+from pgmodern.reference.fragrance.synchronous.fragrances import FragranceRepository
+from pgmodern.reference.fragrance.synchronous.relationships import FragranceRelationshipRepository
+from pgmodern.reference.fragrance.synchronous.versions import FragranceEmbeddingRepository
 
 __all__ = [
     "AlgorithmPerformance",

@@ -1,4 +1,4 @@
-"""What users do: recorded in bulk, learnt from in batches, in order for each user."""
+"""What users do, as it is recorded and as it is read."""
 
 import uuid
 from collections.abc import Iterable, Iterator
@@ -10,15 +10,8 @@ from typing import Any
 from pgmodern.indexes.jsonb import Json, encoded
 from pgmodern.queries import Page, Queue
 from pgmodern.queries.pages import Position, checked, cut
-from pgmodern.reference.fragrance import statements
 from pgmodern.reference.fragrance.models import Base, UserInteractionEvent
 from pgmodern.reference.fragrance.statements import NEWEST_FIRST
-from pgmodern.repositories import (
-    AsyncBulkRepository,
-    AsyncQueueRepository,
-    BulkRepository,
-    QueueRepository,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,69 +38,32 @@ class NewEvent:
     id: uuid.UUID = field(default_factory=uuid.uuid4)
 
 
-_EVENTS = Queue(
+EVENTS = Queue(
     Base.metadata.tables[UserInteractionEvent.__tablename__],
     done="processed_at",
     order=("timestamp", "id"),
     within="user_id",
 )
-_RECORDED = ("id", "user_id", "fragrance_id", "event_type", "details", "timestamp")
-_EVENT_VALUES = attrgetter(*_RECORDED)
+RECORDED = ("id", "user_id", "fragrance_id", "event_type", "details", "timestamp")
+_EVENT_VALUES = attrgetter(*RECORDED)
 
 
-def _recorded(events: Iterable[NewEvent]) -> Iterator[tuple[Any, ...]]:
+def recorded(events: Iterable[NewEvent]) -> Iterator[tuple[Any, ...]]:
+    """Return what to store of events, in the order of `RECORDED`; may raise DocumentError."""
     for event in events:
         encoded(event.details)  # refuses what JSONB cannot hold
         yield _EVENT_VALUES(event)
 
 
-def _after(after: Position | None) -> dict[str, Any]:
+def place(after: Position | None) -> dict[str, Any]:
+    """Return the values that say after which event a page begins."""
     if after is None:
         return {}
     columns = [each.__clause_element__() for each in NEWEST_FIRST]
     return dict(zip(("after_timestamp", "after_id"), checked(after, columns), strict=True))
 
 
-def _page(found: Iterable[Any], size: int) -> Page[Event]:
+def event_page(found: Iterable[Any], size: int) -> Page[Event]:
+    """Return the events that were found as a page."""
     events = [Event(*each) for each in found]
     return cut([(event, (event.timestamp, event.id)) for event in events], size)
-
-
-class UserInteractionEventRepository(QueueRepository[Event], BulkRepository):
-    """What users do: recorded in bulk, learnt from in batches, in order for each user."""
-
-    row, payload = Event, statements.EVENT
-    queue, table = _EVENTS, _EVENTS.table
-    stored, unique = _RECORDED, ("id", "timestamp")
-
-    def record(self, events: Iterable[NewEvent]) -> int:
-        """Record events in bulk, as `store` does; return how many. May raise DocumentError."""
-        return self.store(_recorded(events))
-
-    def latest(
-        self, user_id: uuid.UUID, size: int = 20, after: Position | None = None
-    ) -> Page[Event]:
-        """Return a page of a user's events, the newest first."""
-        statement = statements.latest(size, after is not None)
-        found = self._fetch(statement, {"user_id": user_id} | _after(after))
-        return _page(found, size)
-
-
-class AsyncUserInteractionEventRepository(AsyncQueueRepository[Event], AsyncBulkRepository):
-    """The asynchronous twin of UserInteractionEventRepository."""
-
-    row, payload = Event, statements.EVENT
-    queue, table = _EVENTS, _EVENTS.table
-    stored, unique = _RECORDED, ("id", "timestamp")
-
-    async def record(self, events: Iterable[NewEvent]) -> int:
-        """Record events in bulk, as `store` does; return how many. May raise DocumentError."""
-        return await self.store(_recorded(events))
-
-    async def latest(
-        self, user_id: uuid.UUID, size: int = 20, after: Position | None = None
-    ) -> Page[Event]:
-        """Return a page of a user's events, the newest first."""
-        statement = statements.latest(size, after is not None)
-        found = await self._fetch(statement, {"user_id": user_id} | _after(after))
-        return _page(found, size)

@@ -1,4 +1,4 @@
-"""Fragrances by name, by words and by what is similar."""
+"""A fragrance that was found, and how it is asked for."""
 
 import uuid
 from collections.abc import Sequence
@@ -11,9 +11,7 @@ from pgmodern.indexes.jsonb import encoded
 from pgmodern.queries.statement import Statement
 from pgmodern.queries.text import storable, web_search
 from pgmodern.reference.fragrance import statements
-from pgmodern.reference.fragrance.models import Fragrance
 from pgmodern.reference.fragrance.vectors import unit
-from pgmodern.repositories import AsyncSearchRepository, SearchRepository
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +27,10 @@ class FragranceHit:
     highlight: str | None = None
 
 
-def _filters(
+def filters(
     brand: str | None, accords: Sequence[str], min_rating: float | None, words: str | None
 ) -> dict[str, Any]:
+    """Return the values of the filters that are given."""
     given = {
         "brand": brand and storable(brand),
         "accords": encoded([storable(each) for each in accords]) if accords else None,
@@ -41,9 +40,10 @@ def _filters(
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _similar(
+def similar_to(
     to: uuid.UUID | ArrayLike, limit: int, recall: float, popular: bool, given: dict[str, Any]
 ) -> tuple[Statement, dict[str, Any]]:
+    """Return the statement for what is similar, and its values beside those of the filters."""
     if isinstance(to, uuid.UUID):
         sought: dict[str, Any] = {"fragrance_id": to}
     else:
@@ -52,57 +52,3 @@ def _similar(
     kept = statements.oversampling(recall)
     statement = statements.similar(limit, kept, *given, to_fragrance=known, popular=popular)
     return statement, given | sought
-
-
-class FragranceRepository(SearchRepository[FragranceHit]):
-    """Fragrances by name, by words of their description, and by what is similar."""
-
-    row, payload = FragranceHit, statements.FRAGRANCE
-    trigram, words = Fragrance.name_trgm, Fragrance.search
-
-    def similar(
-        self,
-        to: uuid.UUID | ArrayLike,
-        limit: int = 10,
-        *,
-        recall: float = 0.95,
-        popular: bool = False,
-        brand: str | None = None,
-        accords: Sequence[str] = (),
-        min_rating: float | None = None,
-        words: str | None = None,
-    ) -> list[FragranceHit]:
-        """Return the fragrances most similar to one (by its id), or nearest to a vector.
-
-        `limit` come whenever so many pass the filters; all of the accords must be there. Raises
-        VectorError when the vector is of length zero or does not fit the column.
-        """
-        given = _filters(brand, accords, min_rating, words)
-        return self._rows(self._fetch(*_similar(to, limit, recall, popular, given)))
-
-
-class AsyncFragranceRepository(AsyncSearchRepository[FragranceHit]):
-    """The asynchronous twin of FragranceRepository."""
-
-    row, payload = FragranceHit, statements.FRAGRANCE
-    trigram, words = Fragrance.name_trgm, Fragrance.search
-
-    async def similar(
-        self,
-        to: uuid.UUID | ArrayLike,
-        limit: int = 10,
-        *,
-        recall: float = 0.95,
-        popular: bool = False,
-        brand: str | None = None,
-        accords: Sequence[str] = (),
-        min_rating: float | None = None,
-        words: str | None = None,
-    ) -> list[FragranceHit]:
-        """Return the fragrances most similar to one (by its id), or nearest to a vector.
-
-        `limit` come whenever so many pass the filters; all of the accords must be there. Raises
-        VectorError when the vector is of length zero or does not fit the column.
-        """
-        given = _filters(brand, accords, min_rating, words)
-        return self._rows(await self._fetch(*_similar(to, limit, recall, popular, given)))

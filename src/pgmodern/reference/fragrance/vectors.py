@@ -1,11 +1,17 @@
 """What the fragrances' vectors must be."""
 
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pgmodern.errors import VectorError
 from pgmodern.reference.fragrance.models import EMBEDDING_DIMENSIONS
 from pgmodern.types import Vector
+
+Embedded = tuple[uuid.UUID, ArrayLike]
 
 _VECTOR = Vector(EMBEDDING_DIMENSIONS)
 
@@ -20,3 +26,8 @@ def unit(vector: ArrayLike) -> NDArray[np.float32]:
         )
     unit: NDArray[np.float32] = (whole / length).astype(np.float32)
     return unit
+
+
+def of_version(version: int, embeddings: Iterable[Embedded]) -> Iterator[tuple[Any, ...]]:
+    """Return what to store of a version's embeddings of fragrances."""
+    return ((fragrance_id, version, unit(vector)) for fragrance_id, vector in embeddings)
