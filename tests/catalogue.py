@@ -65,6 +65,24 @@ def _each(numbers: str, name: str) -> str:
     return f"(SELECT array_agg({name} ORDER BY place) FROM {unnested})"
 
 
+def _privileges(acl: str, kind: str, owner: str) -> str:
+    """Return the privileges in a fixed order; those that NULL stands for are written out."""
+    granted = f"unnest(coalesce({acl}, acldefault({kind}, {owner})))"
+    return f"(SELECT array_agg(item ORDER BY item) FROM (SELECT {granted}::text AS item) AS items)"
+
+
+def _constraint(number: str) -> str:
+    return _identity("'pg_constraint'::regclass", number)
+
+
+def _unless_of_a_referent(value: str) -> str:
+    """Return NULL for what PostgreSQL makes of a foreign key for a partition it refers to."""
+    parent = (
+        "SELECT FROM pg_constraint AS p WHERE p.oid = t.conparentid AND p.conrelid = t.conrelid"
+    )
+    return f"CASE WHEN NOT EXISTS ({parent}) THEN {value} END"
+
+
 # Columns that are compared as something else than what they hold.
 WRITTEN = {
     # An index's column keeps the name that the table's column had when the index was built.
@@ -73,6 +91,18 @@ WRITTEN = {
     # PostgreSQL 17.12 keeps a log position there.
     ("pg_attribute", "attoptions"): "(SELECT array_agg(option) FROM unnest(t.attoptions) AS option"
     " WHERE option NOT LIKE 'pg_attver=%')",
+    ("pg_class", "relacl"): _privileges(
+        "t.relacl", """(CASE t.relkind WHEN 'S' THEN 's' ELSE 'r' END)::"char\"""", "t.relowner"
+    ),
+    ("pg_namespace", "nspacl"): _privileges("t.nspacl", "'n'", "t.nspowner"),
+    ("pg_proc", "proacl"): _privileges("t.proacl", "'f'", "t.proowner"),
+    ("pg_type", "typacl"): _privileges("t.typacl", "'T'", "t.typowner"),
+    # PostgreSQL numbers these as they come.
+    ("pg_constraint", "conname"): _unless_of_a_referent("t.conname"),
+    ("pg_constraint", "conparentid"): _unless_of_a_referent(_constraint("t.conparentid")),
+    ("pg_constraint", "oid"): _unless_of_a_referent(_constraint("t.oid")),
+    # Of a foreign key it says how the key came, and nothing else.
+    ("pg_constraint", "connoinherit"): "t.connoinherit AND t.contype IN ('c', 'n')",
     ("pg_constraint", "confdelsetcols"): _each(
         "t.confdelsetcols", _attribute("t.conrelid", "number")
     ),

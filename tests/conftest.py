@@ -8,6 +8,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from psycopg import sql
 from sqlalchemy import URL
 
 from pgmodern import embedded
-from tests import pg_dump
+from tests import catalogue, pg_dump
 from tests.kills import SEED, SURVIVALS, libpq
 from tests.waiting import until, until_found
 
@@ -54,6 +55,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SURVIVALS] = {}
     seed = config.getoption("--kill-seed")
     config.stash[SEED] = random.randrange(1 << 32) if seed is None else seed
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that ask a server: on a second one, only these can say something new."""
+    for item in items:
+        if "postgres_url" in getattr(item, "fixturenames", ()):
+            item.add_marker("server")
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -140,6 +149,13 @@ def dump() -> Callable[..., str]:
     return pg_dump.dump
 
 
+@pytest.fixture
+def schema_of(connect: Connect) -> Callable[[URL], list[str]]:
+    """Return a database's schema as its catalogue has it; stays connected to it."""
+    observer = cache(connect)
+    return lambda url: catalogue.describe(observer(url))
+
+
 @pytest.fixture(scope="session")
 def psql(binaries: Path) -> Callable[[URL, str], Completed]:
     """Run a script through psql, up to its first error; its exit code is the test's to judge."""
@@ -207,7 +223,7 @@ def _copied(admin: psycopg.Connection, url: URL, database: str | None) -> tuple[
     """Copy a database; return where the copy is, and the statement that drops it."""
     assert database is not None
     name = f"pgmodern_{uuid.uuid4().hex}"
-    create = "CREATE DATABASE {} TEMPLATE {}"
+    create = "CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy"
     admin.execute(sql.SQL(create).format(sql.Identifier(name), sql.Identifier(database)))
     drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
     return url.set(database=name), drop

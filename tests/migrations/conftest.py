@@ -14,6 +14,8 @@ from alembic.config import Config
 from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
+from pgmodern import pytest_plugin
+from pgmodern.testing.databases import database
 from tests.kills import (
     NEVER,
     SURVIVALS,
@@ -21,6 +23,7 @@ from tests.kills import (
     Run,
     Selection,
     Survival,
+    libpq,
     operation_begins,
     run_doomed,
 )
@@ -36,13 +39,34 @@ Migrate = Callable[..., None]
 Struck = Callable[..., Iterator[URL]]
 
 
+@pytest.fixture(scope="session")
+def legacy_template(postgres_url: URL) -> Iterator[URL]:
+    """The databases of all the applications in one, to be cloned."""
+    with database(postgres_url) as url:
+        with psycopg.connect(libpq(url), autocommit=True) as connection:
+            for legacy in APPLICATIONS:
+                legacy.create(connection)
+        yield url
+
+
 @pytest.fixture
-def legacy_url(empty_database_url: URL, connect: Connect) -> URL:
+def legacy_url(legacy_template: URL, clone: Callable[[URL], URL]) -> URL:
     """A database with the tables and rows of all the applications."""
-    with connect(empty_database_url) as database:
-        for legacy in APPLICATIONS:
-            legacy.create(database)
-    return empty_database_url
+    return clone(legacy_template)
+
+
+@pytest.fixture(scope="session")
+def upgraded_template(postgres_url: URL, legacy_template: URL, alembic_ini: Path) -> Iterator[URL]:
+    """The same, upgraded to head, to be cloned."""
+    with database(postgres_url, legacy_template.database) as url:
+        pytest_plugin.migrate(url, alembic_ini)
+        yield url
+
+
+@pytest.fixture
+def upgraded_url(upgraded_template: URL, clone: Callable[[URL], URL]) -> URL:
+    """A database with the tables and rows of all the applications, upgraded to head."""
+    return clone(upgraded_template)
 
 
 @pytest.fixture(params=APPLICATIONS, ids=[legacy.name for legacy in APPLICATIONS])
@@ -57,8 +81,8 @@ def rows(connect: Connect) -> Callable[[URL], Rows]:
     """Every row of all the applications' tables, without what the migrations add."""
 
     def read(url: URL) -> Rows:
-        with connect(url) as database:
-            found = (legacy.read(database) for legacy in APPLICATIONS)
+        with connect(url) as connection:
+            found = (legacy.read(connection) for legacy in APPLICATIONS)
             return {table: rows for each in found for table, rows in each.items()}
 
     return read
@@ -81,8 +105,8 @@ def wrong(connect: Connect) -> Callable[[URL], int]:
     """The number of rows to which the migrations have not added what they should."""
 
     def count(url: URL) -> int:
-        with connect(url) as database:
-            found = [database.execute(each.wrong.encode()).fetchone() for each in APPLICATIONS]
+        with connect(url) as connection:
+            found = [connection.execute(each.wrong.encode()).fetchone() for each in APPLICATIONS]
         return sum(int(row[0]) for row in found if row)
 
     return count

@@ -184,7 +184,7 @@ BY_THEIR_OWN_DDL = {
     ],
 )
 def test_a_revision_can_be_repeated(
-    legacy_url: URL,
+    upgraded_url: URL,
     head: str,
     before: str | None,
     revision: str,
@@ -193,17 +193,16 @@ def test_a_revision_can_be_repeated(
     dump: Dump,
     rows: ReadRows,
 ) -> None:
-    migrate(legacy_url)
-    after = rows(legacy_url)
-    database = connect(legacy_url)
+    after = rows(upgraded_url)
+    database = connect(upgraded_url)
     indexes = "SELECT array_agg(indexrelid ORDER BY indexrelid) FROM pg_index"
     built = database.execute(indexes).fetchone()
     database.execute("DELETE FROM alembic_version")
     if before is not None:
         database.execute("INSERT INTO alembic_version VALUES (%s)", [before])
-    migrate(legacy_url, revision)
-    assert dump(legacy_url) == head
-    assert rows(legacy_url) == after
+    migrate(upgraded_url, revision)
+    assert dump(upgraded_url) == head
+    assert rows(upgraded_url) == after
     assert database.execute(indexes).fetchone() == built
 
 

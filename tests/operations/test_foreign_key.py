@@ -20,7 +20,7 @@ Step = Callable[[Any], object]
 Apply = Callable[[Step], None]
 Connect = Callable[[URL], psycopg.Connection]
 Psql = Callable[[URL, str], subprocess.CompletedProcess[str]]
-Dump = Callable[..., str]
+SchemaOf = Callable[[URL], list[str]]
 
 OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({}, ""),
@@ -90,27 +90,27 @@ def fill(database: psycopg.Connection) -> None:
 def test_it_is_the_one_of_plain_ddl(
     empty_database_url: URL,
     database: psycopg.Connection,
-    dump: Dump,
+    schema_of: SchemaOf,
     apply: Apply,
     script: Callable[[Step], str],
     psql: Psql,
     options: dict[str, Any],
     clause: str,
 ) -> None:
-    before = dump(empty_database_url)
+    before = schema_of(empty_database_url)
     database.execute(f"ALTER TABLE tracks ADD {definition(clause)}".encode())
-    after = dump(empty_database_url)
+    after = schema_of(empty_database_url)
     apply(add(**options))
-    assert dump(empty_database_url) == after
+    assert schema_of(empty_database_url) == after
     there = keys(database)
     apply(add(**options))
     assert keys(database) == there
     apply(drop())
-    assert dump(empty_database_url) == before
+    assert schema_of(empty_database_url) == before
     for step, expected in ((add(**options), after), (add(**options), after), (drop(), before)):
         done = psql(empty_database_url, script(step))
         assert done.returncode == 0, done.stderr
-        assert dump(empty_database_url) == expected
+        assert schema_of(empty_database_url) == expected
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def wait_for_the_validation(database: psycopg.Connection) -> None:
 def test_a_partitioned_table_has_it_whole_and_without_a_scan_under_locks(
     empty_database_url: URL,
     database: psycopg.Connection,
-    dump: Dump,
+    schema_of: SchemaOf,
     apply: Apply,
     apply_killed: Callable[[Step], Iterator[int]],
     script: Callable[[Step], str],
@@ -257,28 +257,28 @@ def test_a_partitioned_table_has_it_whole_and_without_a_scan_under_locks(
     referent: str,
 ) -> None:
     partition(database)
-    before = dump(empty_database_url)
+    before = schema_of(empty_database_url)
     database.execute(f"ALTER TABLE parted ADD {definition(referent=referent)}".encode())
-    after, there = dump(empty_database_url), everything(database)
+    after, there = schema_of(empty_database_url), everything(database)
     apply(drop("parted"))
     step = add("parted", referent)
     database.execute("UPDATE parted SET artist = 99 WHERE id = 25")
     with pytest.raises(MigrationError, match=r"parted_3.* id = '25' with"):
         apply(step)
     apply(drop("parted"))
-    assert dump(empty_database_url) == before
+    assert schema_of(empty_database_url) == before
     database.execute("UPDATE parted SET artist = 1 WHERE id = 25")
     killed = 0
     for killed in apply_killed(step):
-        assert dump(empty_database_url) == after, f"killed before statement {killed}"
+        assert schema_of(empty_database_url) == after, f"killed before statement {killed}"
         assert everything(database) == there, f"killed before statement {killed}"
         apply(drop("parted"))
-        assert dump(empty_database_url) == before
+        assert schema_of(empty_database_url) == before
     assert killed > 10
     for each, expected in ((step, after), (step, after), (drop("parted"), before)):
         done = psql(empty_database_url, script(each))
         assert done.returncode == 0, done.stderr
-        assert dump(empty_database_url) == expected
+        assert schema_of(empty_database_url) == expected
     apply(step)
     apply(step)
     assert everything(database) == there

@@ -20,7 +20,7 @@ Proof = Callable[..., None]
 Apply = Callable[[Step], None]
 Connect = Callable[[URL], psycopg.Connection]
 Psql = Callable[[URL, str], subprocess.CompletedProcess[str]]
-Dump = Callable[[URL], str]
+SchemaOf = Callable[[URL], list[str]]
 Script = Callable[[Step], str]
 
 FILL = "INSERT INTO songs (title, album) SELECT 't' || i, 'a' FROM generate_series(1, 500) AS i"
@@ -71,27 +71,27 @@ def test_killed_anywhere_it_is_finished_by_the_next(proof: Proof) -> None:
 def test_it_is_the_one_of_plain_ddl(
     empty_database_url: URL,
     database: psycopg.Connection,
-    dump: Dump,
+    schema_of: SchemaOf,
     apply: Apply,
     script: Script,
     psql: Psql,
     options: dict[str, Any],
     clause: str,
 ) -> None:
-    before = dump(empty_database_url)
+    before = schema_of(empty_database_url)
     database.execute(f"ALTER TABLE songs ADD CONSTRAINT uq {clause}".encode())
-    after, there = dump(empty_database_url), remains(database)
+    after, there = schema_of(empty_database_url), remains(database)
     apply(add(**options))
     assert remains(database) == there, "one that is there was touched"
     apply(drop())
-    assert dump(empty_database_url) == before
+    assert schema_of(empty_database_url) == before
     apply(add(**options))
-    assert dump(empty_database_url) == after
+    assert schema_of(empty_database_url) == after
     apply(drop())
     for step, expected in ((add(**options), after), (add(**options), after), (drop(), before)):
         done = psql(empty_database_url, script(step))
         assert done.returncode == 0, done.stderr
-        assert dump(empty_database_url) == expected
+        assert schema_of(empty_database_url) == expected
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ Proof = Callable[..., None]
 Apply = Callable[[Step], None]
 Connect = Callable[[URL], psycopg.Connection]
 Psql = Callable[[URL, str], subprocess.CompletedProcess[str]]
-Dump = Callable[..., str]
+SchemaOf = Callable[[URL], list[str]]
 PLAYS = """
     CREATE ROLE {reader};
     CREATE TABLE listeners (id int PRIMARY KEY, name text);

@@ -16,8 +16,8 @@ from tests.kills import libpq
 from tests.operations.partitions.plays import (
     Apply,
     Connect,
-    Dump,
     Psql,
+    SchemaOf,
     Step,
     one,
     partition,
@@ -33,12 +33,12 @@ def test_next_partitions_are_made_when_they_are_missing(
     apply: Apply,
     script: Callable[[Step], str],
     psql: Psql,
-    dump: Dump,
+    schema_of: SchemaOf,
 ) -> None:
     apply(lambda op: op.partition_table_online("plays", "at", interval="2 weeks", ahead=1))
-    before = dump(empty_database_url)
+    before = schema_of(empty_database_url)
     apply(lambda op: op.add_partitions("plays", 1))
-    assert dump(empty_database_url) == before
+    assert schema_of(empty_database_url) == before
     apply(lambda op: op.add_partitions("plays", ahead=2))
     assert len(parts(plays)) == 3
     apply(lambda op: op.add_partitions("plays"))

@@ -18,7 +18,7 @@ from tests.operations.partitions.plays import (
     BEYOND,
     Apply,
     Connect,
-    Dump,
+    SchemaOf,
     one,
     partition,
     parts,
@@ -198,9 +198,13 @@ def test_writers_notice_nothing(
 
 
 def test_a_lock_that_is_never_had_leaves_nothing_behind(
-    plays: psycopg.Connection, empty_database_url: URL, connect: Connect, apply: Apply, dump: Dump
+    plays: psycopg.Connection,
+    empty_database_url: URL,
+    connect: Connect,
+    apply: Apply,
+    schema_of: SchemaOf,
 ) -> None:
-    before = dump(empty_database_url)
+    before = schema_of(empty_database_url)
     holder = connect(empty_database_url)
 
     def step(op: Any) -> None:
@@ -211,4 +215,4 @@ def test_a_lock_that_is_never_had_leaves_nothing_behind(
         holder.execute("INSERT INTO listeners VALUES (10, 'x')")  # which `plays` points at
         with pytest.raises(MigrationError, match="No lock within"):
             apply(step)
-    assert dump(empty_database_url) == before
+    assert schema_of(empty_database_url) == before

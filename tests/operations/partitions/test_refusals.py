@@ -8,7 +8,7 @@ from sqlalchemy import URL
 
 from pgmodern.errors import MigrationError
 from pgmodern.operations.partitions import Table
-from tests.operations.partitions.plays import Apply, Dump, checks, partition, parts, unpartition
+from tests.operations.partitions.plays import Apply, SchemaOf, checks, partition, parts, unpartition
 
 REFUSED = [
     ("ALTER TABLE plays ADD UNIQUE (id)", "plays_id_key"),
@@ -73,16 +73,16 @@ def test_what_it_could_not_keep_is_refused_with_its_reason(
     plays: psycopg.Connection,
     empty_database_url: URL,
     apply: Apply,
-    dump: Dump,
+    schema_of: SchemaOf,
     obstacle: str,
     named: str,
 ) -> None:
     plays.execute(obstacle.encode())
-    before = dump(empty_database_url)
+    before = schema_of(empty_database_url)
     with pytest.raises(MigrationError) as refused:
         apply(partition)
     assert named in refused.value.cause
-    assert dump(empty_database_url) == before
+    assert schema_of(empty_database_url) == before
 
 
 def test_what_is_no_interval_of_the_column_is_refused(
@@ -167,10 +167,10 @@ def test_what_was_not_announced_is_not_exchanged(plays: psycopg.Connection) -> N
 
 
 def test_a_name_that_is_taken_is_named_and_nothing_is_left(
-    plays: psycopg.Connection, empty_database_url: URL, apply: Apply, dump: Dump
+    plays: psycopg.Connection, empty_database_url: URL, apply: Apply, schema_of: SchemaOf
 ) -> None:
     plays.execute("CREATE TABLE plays_until_29990701 ()")
-    before = dump(empty_database_url)
+    before = schema_of(empty_database_url)
     with pytest.raises(MigrationError, match="plays_until_29990701"):
         apply(lambda op: op.partition_table_online("plays", "at", starting="2999-07-01"))
-    assert dump(empty_database_url) == before
+    assert schema_of(empty_database_url) == before

@@ -11,8 +11,8 @@ from pgmodern.indexes.catalogue import quoted
 from pgmodern.operations.partitions import Table
 from tests.operations.partitions.plays import (
     Apply,
-    Dump,
     Psql,
+    SchemaOf,
     Step,
     digest,
     one,
@@ -23,20 +23,20 @@ from tests.operations.partitions.plays import (
 
 
 def test_it_comes_goes_without_remains_and_comes_again(
-    plays: psycopg.Connection, empty_database_url: URL, apply: Apply, dump: Dump
+    plays: psycopg.Connection, empty_database_url: URL, apply: Apply, schema_of: SchemaOf
 ) -> None:
-    before, rows = dump(empty_database_url), digest(plays)
+    before, rows = schema_of(empty_database_url), digest(plays)
     for _ in range(2):
         apply(partition)
-        divided = dump(empty_database_url)
+        divided = schema_of(empty_database_url)
         apply(partition)
-        assert dump(empty_database_url) == divided
+        assert schema_of(empty_database_url) == divided
         assert len(parts(plays)) == 4
         assert digest(plays) == rows
         apply(unpartition)
-        assert dump(empty_database_url) == before
+        assert schema_of(empty_database_url) == before
         apply(unpartition)
-        assert dump(empty_database_url) == before
+        assert schema_of(empty_database_url) == before
         assert digest(plays) == rows
 
 
@@ -135,17 +135,17 @@ def test_the_script_does_the_same(
     apply: Apply,
     script: Callable[[Step], str],
     psql: Psql,
-    dump: Dump,
+    schema_of: SchemaOf,
 ) -> None:
-    before = dump(empty_database_url)
+    before = schema_of(empty_database_url)
     apply(partition)
-    divided = dump(empty_database_url)
+    divided = schema_of(empty_database_url)
     apply(unpartition)
     for step, after in ((partition, divided), (unpartition, before)):
         for _ in range(2):
             done = psql(empty_database_url, script(step))
             assert done.returncode == 0, done.stderr
-            assert dump(empty_database_url) == after
+            assert schema_of(empty_database_url) == after
 
 
 def test_a_script_that_is_refused_says_why(
@@ -170,7 +170,7 @@ def test_odd_names_are_quoted(
     apply: Apply,
     script: Callable[[Step], str],
     psql: Psql,
-    dump: Dump,
+    schema_of: SchemaOf,
     name: str,
     schema: str | None,
 ) -> None:
@@ -185,7 +185,7 @@ def test_odd_names_are_quoted(
         index = name[:-1] + str(i)
         database.execute(f"CREATE INDEX {quoted(index)} ON {table} (other)".encode())
     database.execute(f"INSERT INTO {table} VALUES (now())".encode())
-    before = dump(empty_database_url)
+    before = schema_of(empty_database_url)
 
     def there(op: Any) -> None:
         op.partition_table_online(name, column, schema=schema, ahead=1)
@@ -199,18 +199,22 @@ def test_odd_names_are_quoted(
     assert len(parts(database, table)) == 3
     assert one(database, "SELECT max(octet_length(relname::text)) FROM pg_class") <= 63
     apply(back)
-    assert dump(empty_database_url) == before
+    assert schema_of(empty_database_url) == before
     apply(there)
-    divided = dump(empty_database_url)
+    divided = schema_of(empty_database_url)
     apply(back)
     for step, after in ((there, divided), (back, before)):
         done = psql(empty_database_url, script(step))
         assert done.returncode == 0, done.stderr
-        assert dump(empty_database_url) == after
+        assert schema_of(empty_database_url) == after
 
 
 def test_its_owner_needs_no_other_rights(
-    plays: psycopg.Connection, empty_database_url: URL, apply: Apply, dump: Dump, reader: str
+    plays: psycopg.Connection,
+    empty_database_url: URL,
+    apply: Apply,
+    schema_of: SchemaOf,
+    reader: str,
 ) -> None:
     plays.execute(f"GRANT CREATE ON SCHEMA public TO {reader}".encode())
     plays.execute(
@@ -220,7 +224,7 @@ def test_its_owner_needs_no_other_rights(
         f"ALTER TABLE plays OWNER TO {reader}; ALTER TABLE listeners OWNER TO {reader}; "
         f"ALTER STATISTICS plays_facts OWNER TO {reader}".encode()
     )
-    before = dump(empty_database_url)
+    before = schema_of(empty_database_url)
 
     def as_owner(step: Step) -> Step:
         def run(op: Any) -> None:
@@ -241,7 +245,7 @@ def test_its_owner_needs_no_other_rights(
             == 0
         )
         apply(as_owner(unpartition))
-        assert dump(empty_database_url) == before
+        assert schema_of(empty_database_url) == before
 
 
 def test_another_than_the_owner_may_migrate_and_it_stays_the_owner_s(
@@ -260,16 +264,16 @@ def test_another_than_the_owner_may_migrate_and_it_stays_the_owner_s(
 
 
 def test_each_is_the_reverse_of_the_other(
-    plays: psycopg.Connection, empty_database_url: URL, apply: Apply, dump: Dump
+    plays: psycopg.Connection, empty_database_url: URL, apply: Apply, schema_of: SchemaOf
 ) -> None:
     from pgmodern.operations.partition_table import PartitionTableOnline
 
-    before = dump(empty_database_url)
+    before = schema_of(empty_database_url)
     forward = PartitionTableOnline(Table("plays", None, "at", "1 month", 3))
     apply(lambda op: op.invoke(forward))
-    assert dump(empty_database_url) != before
+    assert schema_of(empty_database_url) != before
     apply(lambda op: op.invoke(forward.reverse()))
-    assert dump(empty_database_url) == before
+    assert schema_of(empty_database_url) == before
 
 
 def test_autogenerate_writes_what_was_meant() -> None:

@@ -16,8 +16,8 @@ from tests.operations.partitions.plays import (
     BEYOND,
     Apply,
     Connect,
-    Dump,
     Psql,
+    SchemaOf,
     Step,
     checks,
     digest,
@@ -29,45 +29,45 @@ from tests.operations.partitions.plays import (
 
 
 def test_given_up_midway_it_is_undone_by_its_reverse(
-    plays: psycopg.Connection, empty_database_url: URL, apply: Apply, dump: Dump
+    plays: psycopg.Connection, empty_database_url: URL, apply: Apply, schema_of: SchemaOf
 ) -> None:
-    before = dump(empty_database_url)
+    before = schema_of(empty_database_url)
     plays.execute(Table("plays", None, "at", "1 month", 3).announce(1).encode())
     assert checks(plays) == 1
     apply(unpartition)
-    assert dump(empty_database_url) == before
+    assert schema_of(empty_database_url) == before
 
 
 def test_rows_of_another_partition_are_never_dropped(
-    plays: psycopg.Connection, empty_database_url: URL, apply: Apply, dump: Dump
+    plays: psycopg.Connection, empty_database_url: URL, apply: Apply, schema_of: SchemaOf
 ) -> None:
-    before = dump(empty_database_url)
+    before = schema_of(empty_database_url)
     apply(partition)
     plays.execute(BEYOND)
-    divided, rows = dump(empty_database_url), digest(plays)
+    divided, rows = schema_of(empty_database_url), digest(plays)
     with pytest.raises(MigrationError, match=r"outside of its first .*, in public\.plays_f"):
         apply(unpartition)
-    assert (dump(empty_database_url), digest(plays)) == (divided, rows)
+    assert (schema_of(empty_database_url), digest(plays)) == (divided, rows)
     plays.execute("DELETE FROM plays WHERE at > now() + interval '20 days'")
     apply(unpartition)
-    assert dump(empty_database_url) == before
+    assert schema_of(empty_database_url) == before
 
 
 def test_it_stays_partitioned_where_it_may_when_rows_lie_beyond(
-    plays: psycopg.Connection, empty_database_url: URL, apply: Apply, dump: Dump
+    plays: psycopg.Connection, empty_database_url: URL, apply: Apply, schema_of: SchemaOf
 ) -> None:
     def if_possible(op: Any) -> None:
         op.unpartition_table_online("plays", if_possible=True)
 
-    before = dump(empty_database_url)
+    before = schema_of(empty_database_url)
     apply(partition)
     plays.execute(BEYOND)
-    divided, rows = dump(empty_database_url), digest(plays)
+    divided, rows = schema_of(empty_database_url), digest(plays)
     apply(if_possible)
-    assert (dump(empty_database_url), digest(plays)) == (divided, rows)
+    assert (schema_of(empty_database_url), digest(plays)) == (divided, rows)
     plays.execute("DELETE FROM plays WHERE at > now() + interval '20 days'")
     apply(if_possible)
-    assert dump(empty_database_url) == before
+    assert schema_of(empty_database_url) == before
     apply(partition)
     plays.execute("ALTER TABLE plays DETACH PARTITION " + parts(plays)[-1][0])
     apply(if_possible)

@@ -1,0 +1,89 @@
+"""The names that need a test marked `quick`, and the names that a test uses."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from types import CodeType, FunctionType
+
+import pytest
+import typer
+from alembic.operations import Operations
+
+from pgmodern import cli, operations, types
+from pgmodern.doctor import Kind
+from pgmodern.lint import RULES
+from tests.test_public_names import PUBLIC
+
+FIXTURES = {
+    *("postgres_url", "template_database", "empty_database_url", "database_url"),
+    *("engine", "session", "async_engine", "async_session", "assert_uses_index"),
+}
+_WORD = re.compile(r"[A-Za-z_][\w-]*")
+
+
+def required() -> Mapping[str, set[str]]:
+    """Return the names that need a quick test, by what they are names of."""
+    operations.register()
+    command = typer.main.get_command(cli.app)
+    return {
+        "public name": {name for names in PUBLIC.values() for name in names},
+        "type": {
+            name
+            for name, kind in vars(types).items()
+            if getattr(kind, "__module__", "") == types.__name__ and name[0].isupper()
+        },
+        "operation": {name for name, method in vars(Operations).items() if _is_ours(method)},
+        "query": set(PUBLIC["pgmodern.queries"]),
+        "rule": {rule.name for rule in RULES},
+        "check": {kind.value for kind in Kind},
+        "command": set(getattr(command, "commands", {})),
+        "fixture": FIXTURES,
+    }
+
+
+def _is_ours(method: object) -> bool:
+    """Tell whether an attribute of Alembic's `op` was registered by pgmodern."""
+    operation = getattr(method, "__globals__", {}).get("op_cls")
+    return str(getattr(operation, "__module__", "")).startswith("pgmodern.")
+
+
+def names_used(test: pytest.Function) -> set[str]:
+    """Return every word of a test's id, its code, its fixtures, and what these call in tests.
+
+    Strings count: a revision that a test writes is one.
+    """
+    fixtures = test._fixtureinfo.name2fixturedefs
+    functions = [each.func for definitions in fixtures.values() for each in definitions]
+    words = set(_WORD.findall(test.nodeid)) | set(fixtures)
+    seen: set[CodeType] = set()
+    for function in [test.function, *functions]:
+        words |= set(_names(function, seen))
+    return words
+
+
+def _names(function: Callable[..., object], seen: set[CodeType]) -> Iterator[str]:
+    if not isinstance(function, FunctionType) or not _is_tests(function.__module__):
+        return
+    codes = [function.__code__]
+    while codes:
+        code = codes.pop()
+        if code in seen:
+            continue
+        seen.add(code)
+        codes += [each for each in code.co_consts if isinstance(each, CodeType)]
+        for constant in code.co_consts:
+            yield from _WORD.findall(constant) if isinstance(constant, str) else ()
+        for name in code.co_names:
+            yield name
+            value = function.__globals__.get(name)
+            if isinstance(value, FunctionType):
+                yield from _names(value, seen)
+            elif isinstance(value, str | tuple | list | dict):
+                yield from _WORD.findall(repr(value))
+            elif isinstance(value, type) and _is_tests(value.__module__):
+                for method in vars(value).values():
+                    yield from _names(method, seen)
+                yield from (base.__name__ for base in value.__mro__)
+
+
+def _is_tests(module: str) -> bool:
+    return not module.startswith(("pgmodern", "sqlalchemy", "_pytest", "pytest", "psycopg"))
