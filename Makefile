@@ -1,25 +1,20 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint twins bench lock sample clean
+.PHONY: demo test quick lint twins bench lock sample clean
 
 ## demo: a database from nothing to an answer
 demo: .venv/ready
 	$(BIN)/alembic upgrade head
 	$(BIN)/pgmodern demo
 
-## test: everything that must hold, on every PostgreSQL that can be had here
-test: lint
-	$(BIN)/coverage erase
-	# Side by side: each mostly waits for its own server. One of them measures coverage, which costs time.
-	if docker info >/dev/null 2>&1; then \
-	    $(BIN)/pytest --postgres=container >.container.log 2>&1 & container=$$!; \
-	else echo "Docker is not there: the container half of the suite is not run."; fi; \
-	$(BIN)/coverage run -m pytest --postgres=embedded; embedded=$$?; \
-	if [ -n "$$container" ]; then wait $$container; failed=$$?; cat .container.log; fi; \
-	exit $$(( embedded + $${failed:-0} ))
-	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report
+## test: everything that must hold, on every PostgreSQL that can be had here; a table of minutes ends it
+test: .venv/ready
+	$(BIN)/python -m tools.suite
+
+## quick: what to run before each commit
+quick: .venv/ready
+	$(BIN)/pytest --postgres=embedded -m quick
 
 lint: .venv/ready
 	$(BIN)/ruff check
@@ -48,4 +43,4 @@ lock: .venv/ready
 	touch $@
 
 clean:
-	rm -rf .venv .pgmodern
+	rm -rf .venv .pgmodern .suite

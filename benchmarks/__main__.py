@@ -26,6 +26,8 @@ from benchmarks import (
     fragrance,
     full_text,
     fuzzy,
+    house,
+    kills,
     loading,
     misspelt,
     nearest,
@@ -73,6 +75,8 @@ QUESTIONS: dict[str, Callable[[Engine, Dataset], Report]] = {
     "autogenerate": autogenerate.ask,
     "overhead": overhead.ask,
     "round_trips": round_trips.ask,
+    "kills": kills.ask,
+    "house": house.ask,
 }
 WITHOUT_DATA = {
     "autogenerate",
@@ -86,6 +90,8 @@ WITHOUT_DATA = {
     "profiles",
     "round_trips",
     "loading",
+    "kills",
+    "house",
 }
 
 

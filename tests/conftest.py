@@ -59,10 +59,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that ask a server: on a second one, only these can say something new."""
+    """Mark tests by the fixtures that they take.
+
+    Those that ask a server, as only these can say something new on a second one, and those that
+    kill, which can be asked for every statement.
+    """
     for item in items:
-        if "postgres_url" in getattr(item, "fixturenames", ()):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if "postgres_url" in fixtures:
             item.add_marker("server")
+        if fixtures & {"proof", "struck"}:
+            item.add_marker("kills")
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -202,6 +202,10 @@ class Survival:
     statements: dict[How, int] = field(default_factory=lambda: {"SIGKILL": 0, "terminate": 0})
     survived: dict[How, int] = field(default_factory=lambda: {"SIGKILL": 0, "terminate": 0})
 
+    def of(self, how: How) -> str:
+        """Return the kills of one kind as a property of a test."""
+        return f"{self.operation}: {how}: {self.survived[how]} of {self.statements[how]}"
+
     def __str__(self) -> str:
         strikes = [
             f"{self.survived[how]:>4} of {total:<4}" if total else ""
@@ -210,6 +214,7 @@ class Survival:
         return f"{self.operation:<48}  {strikes[0]:<14}{strikes[1]}".rstrip()
 
 
+SURVIVED = "survived"  # the property of a test that proves an operation
 SURVIVALS = pytest.StashKey[dict[str, Survival]]()
 SEED = pytest.StashKey[int]()
 

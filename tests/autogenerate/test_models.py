@@ -2,6 +2,7 @@
 
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,10 @@ EXAMPLES = 50
 
 
 def test_random_models(
-    project: Project, request: pytest.FixtureRequest, tried: Counter[str]
+    project: Project,
+    request: pytest.FixtureRequest,
+    tried: Counter[str],
+    record_property: Callable[[str, object], None],
 ) -> None:
     project.drop_undeclared = True
     asked = request.config.getoption("--models")
@@ -42,6 +46,7 @@ def test_random_models(
         tried["pairs of random models"] += 1
 
     change()
+    record_property("random models", tried["pairs of random models"])
 
 
 def begin_anew(project: Project, versions: Path) -> None:

@@ -19,6 +19,7 @@ from pgmodern.testing.databases import database
 from tests.kills import (
     NEVER,
     SURVIVALS,
+    SURVIVED,
     How,
     Run,
     Selection,
@@ -148,7 +149,11 @@ def head(migrated_database_url: URL, dump: Dump) -> str:
 
 @pytest.fixture
 def struck(
-    postgres_url: URL, connect: Connect, copied: Copied, request: pytest.FixtureRequest
+    postgres_url: URL,
+    connect: Connect,
+    copied: Copied,
+    request: pytest.FixtureRequest,
+    record_property: Callable[[str, object], None],
 ) -> Struck:
     """Yield copies of a database on which a run died, each time before another statement.
 
@@ -177,5 +182,6 @@ def struck(
                 print(f"{how} before statement {instant}")  # shown when the test fails
                 yield copy
                 survival.survived[how] += 1
+        record_property(SURVIVED, survival.of(how))
 
     return strike

@@ -28,6 +28,7 @@ from pgmodern.operations.literal import string
 from tests import catalogue
 from tests.kills import (
     SURVIVALS,
+    SURVIVED,
     How,
     Selection,
     Survival,
@@ -41,6 +42,7 @@ Connect = Callable[[URL], psycopg.Connection]
 Copied = Callable[[URL], AbstractContextManager[URL]]
 Script = Callable[[Step], str]
 Psql = Callable[[URL, str], subprocess.CompletedProcess[str]]
+Record = Callable[[str, object], None]
 State = tuple[list[str], list[Any]]
 
 # How a client ends that was killed, and one that lost its session.
@@ -220,6 +222,7 @@ class Proof:
     psql: Psql
     survivals: dict[str, Survival]
     selection: Selection
+    record: Record
 
     def __call__(
         self,
@@ -250,6 +253,8 @@ class Proof:
             for failure in self._killed(step, reverse, applied, how, survival, stride)
         ]
         assert not failures, "\n".join(failures)
+        for how in survival.statements:
+            self.record(SURVIVED, survival.of(how))
 
     @contextmanager
     def copy(self) -> Iterator[Copy]:
@@ -337,8 +342,19 @@ def proof(
     dump: Callable[[URL], str],
     psql: Psql,
     script: Script,
+    record_property: Record,
 ) -> Proof:
     """Prove that an operation survives being killed; see `Proof`."""
     admin, survivals = connect(postgres_url), request.config.stash[SURVIVALS]
     selection = Selection.of(request.config)
-    return Proof(admin, empty_database_url, copied, dump, script, psql, survivals, selection)
+    return Proof(
+        admin,
+        empty_database_url,
+        copied,
+        dump,
+        script,
+        psql,
+        survivals,
+        selection,
+        record_property,
+    )

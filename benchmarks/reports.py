@@ -1,0 +1,49 @@
+"""What runs of the suite report, as JUnit's XML."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree.ElementTree import Element, parse
+
+_CHANGE = "tests.autogenerate.test_changes::test_change["
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """What a run has proved.
+
+    `survived` are kills, as "operation: kind", with how many of how many; `changes` are those of
+    autogenerate's catalogue; `passed` counts the tests that passed by their functions.
+    """
+
+    survived: dict[str, str]
+    changes: set[str]
+    random_models: int
+    passed: Counter[str]
+
+
+def read(report: Path) -> Proved:
+    """Read a report; tests that did not pass prove nothing."""
+    tests = [test for test in parse(report).iter("testcase") if _passed(test)]
+    properties = [
+        (each.get("name", ""), each.get("value", ""))
+        for test in tests
+        for each in test.iter("property")
+    ]
+    names = [f"{test.get('classname')}::{test.get('name')}" for test in tests]
+    survived = (value.rpartition(": ") for name, value in properties if name == "survived")
+    return Proved(
+        survived={what: count for what, _, count in survived},
+        changes={
+            name.removeprefix(_CHANGE).removesuffix("]")
+            for name in names
+            if name.startswith(_CHANGE)
+        },
+        random_models=sum(int(value) for name, value in properties if name == "random models"),
+        passed=Counter(re.sub(r"\[.*", "", name, flags=re.DOTALL) for name in names),
+    )
+
+
+def _passed(test: Element) -> bool:
+    return all(test.find(outcome) is None for outcome in ("failure", "error", "skipped"))
