@@ -23,6 +23,7 @@ from pgmodern.locks import (
     pauses,
     transaction,
 )
+from tests.waiting import until_found
 
 Connect = Callable[[URL], psycopg.Connection]
 Blocked = Callable[[URL], int]
@@ -246,13 +247,11 @@ def test_an_autovacuum_in_the_way_is_waited_for_until_it_yields(
     )
     application.execute("INSERT INTO songs SELECT i, md5(i::text) FROM generate_series(1, 90000) i")
     application.execute("UPDATE songs SET title = ''")
-    working = "SELECT EXISTS (SELECT FROM pg_stat_progress_vacuum WHERE relid = 'songs'::regclass)"
-    for _ in range(600):
-        if application.execute(working).fetchone() == (True,):
-            break
-        application.execute("SELECT pg_sleep(0.1)")
-    else:
-        pytest.fail("no autovacuum came")
+    working = (
+        "SELECT pid FROM pg_stat_progress_vacuum "
+        "WHERE datname = current_database() AND relid = 'songs'::regclass"
+    )
+    until_found(application, working, seconds=60)  # autovacuum comes by the clock
     with bound(connection, LockPolicy(timeout=0.3, deadline=20), connect(empty_database_url)):
         execute_briefly(connection, ALTER)
     assert "autovacuum: VACUUM" in caplog.text

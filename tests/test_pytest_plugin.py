@@ -203,6 +203,52 @@ def test_a_revision_that_fails_is_an_error_of_each_test_and_leaves_nothing(
     assert _databases(postgres_url) == before
 
 
+TEST_THAT_NOTES_ITS_DATABASES = """
+    import os
+    from pathlib import Path
+    import pytest
+    from sqlalchemy import text
+
+    @pytest.mark.parametrize("number", range(8))
+    def test_it(session, template_database, postgres_url, number):
+        data = session.scalar(text("SHOW data_directory"))
+        pid = Path(data, "postmaster.pid").read_text().split()[0]
+        worker = os.environ["PYTEST_XDIST_WORKER"]
+        seen = f"{worker} {data} {pid} {template_database}"
+        Path(f"seen-{number}").write_text(seen)
+"""
+
+
+def test_workers_of_xdist_share_a_server_and_a_template(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, temporary: Path
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    project.makepyfile(dedent(TEST_THAT_NOTES_ITS_DATABASES))
+    result = project.runpytest_subprocess("--postgres=embedded", "-n2", "--dist=each")
+    result.assert_outcomes(passed=16)
+    seen = {path.read_text().partition(" ")[2] for path in project.path.glob("seen-*")}
+    ((data, pid, _),) = (each.split() for each in seen)
+    assert not Path(data).exists()
+    assert _ends(int(pid))
+
+
+def test_workers_of_xdist_leave_nothing_on_a_server_that_is_named(
+    project: pytest.Pytester, postgres_url: URL
+) -> None:
+    before = _databases(postgres_url)
+    project.makepyfile(dedent(TESTS_OF_A_USER))
+    result = project.runpytest_subprocess(f"--postgres={_plain(postgres_url)}", "-n2")
+    result.assert_outcomes(passed=7, failed=1)
+    assert _databases(postgres_url) <= before
+
+
+def test_workers_of_xdist_tell_of_a_server_that_does_not_start(project: pytest.Pytester) -> None:
+    project.makepyfile("def test_it(session): pass")
+    result = project.runpytest_subprocess("--postgres=postgresql://nobody@127.0.0.1:1/no", "-n2")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*127.0.0.1*"])
+
+
 @pytest.fixture
 def temporary() -> Iterator[Path]:
     """A folder outside pytest's own, which every session of pytest closes to other users."""

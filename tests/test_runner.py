@@ -63,7 +63,8 @@ def test_a_waiter_says_for_whom_and_holds_no_snapshot(
             time.sleep(0.2)
             found = observer.execute(
                 "SELECT count(*) FILTER (WHERE backend_xmin IS NOT NULL OR xact_start IS NOT NULL),"
-                " count(*) FROM pg_stat_activity WHERE application_name = 'pgmodern runner'"
+                " count(*) FROM pg_stat_activity WHERE application_name = 'pgmodern runner' "
+                "AND datname = current_database()"
             ).fetchone()
             assert found == (0, 2)
         second.result(timeout=10)
@@ -106,7 +107,10 @@ def test_the_session_of_a_killed_runner_is_waited_for(
             assert not entered
         running.result(timeout=10)
     assert not mine.in_transaction()
-    left = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+    left = (
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
     assert connect(empty_database_url).execute(left).fetchone() == (0,)
     dying.close()
     mine.close()

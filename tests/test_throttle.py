@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -18,6 +19,7 @@ from pgmodern import embedded
 from pgmodern.backfill import Backfill, run
 from pgmodern.errors import MigrationError
 from pgmodern.locks import LockPolicy
+from pgmodern.testing.databases import database
 from pgmodern.throttle import Load, Throttle, hindrance, load_of, rest
 from tests.waiting import until
 
@@ -34,9 +36,22 @@ def _connection(url: URL) -> Connection:
 @pytest.fixture
 def connection(empty_database_url: URL) -> Iterator[Connection]:
     """A connection as a backfill wants it, to a database with a table."""
-    with _connection(empty_database_url) as connection:
+    with _with_songs(empty_database_url) as connection:
+        yield connection
+
+
+@contextmanager
+def _with_songs(url: URL) -> Iterator[Connection]:
+    with _connection(url) as connection:
         connection.exec_driver_sql("CREATE TABLE songs (id bigint PRIMARY KEY, visits int)")
         connection.exec_driver_sql("INSERT INTO songs SELECT i, 0 FROM generate_series(1, 1200) i")
+        yield connection
+
+
+@pytest.fixture
+def undisturbed(replicated: tuple[URL, URL]) -> Iterator[Connection]:
+    """The same, on a server whose log nobody else writes."""
+    with database(replicated[0]) as url, _with_songs(url) as connection:
         yield connection
 
 
@@ -68,17 +83,17 @@ def test_what_hinders_is_said(load: Load, found: str | None) -> None:
     assert hindrance(Throttle(lag=None, vacuum=False), load) is None
 
 
-def test_its_own_wal_is_seen(connection: Connection) -> None:
-    before = load_of(connection, VISIT.relation)
-    connection.exec_driver_sql("UPDATE songs SET visits = 0")
-    written = load_of(connection, VISIT.relation).wal - before.wal
+def test_its_own_wal_is_seen(undisturbed: Connection) -> None:
+    before = load_of(undisturbed, VISIT.relation)
+    undisturbed.exec_driver_sql("UPDATE songs SET visits = 0")
+    written = load_of(undisturbed, VISIT.relation).wal - before.wal
     assert 1200 * 40 < written < 10_000_000
 
 
-def test_it_writes_no_faster_than_it_may(connection: Connection) -> None:
-    before, started = load_of(connection, VISIT.relation).wal, time.monotonic()
-    run(connection, VISIT, throttle=Throttle(rest=0, wal=200e3))
-    written = load_of(connection, VISIT.relation).wal - before
+def test_it_writes_no_faster_than_it_may(undisturbed: Connection) -> None:
+    before, started = load_of(undisturbed, VISIT.relation).wal, time.monotonic()
+    run(undisturbed, VISIT, throttle=Throttle(rest=0, wal=200e3))
+    written = load_of(undisturbed, VISIT.relation).wal - before
     assert time.monotonic() - started > 0.8 * written / 200e3 > 0.2
 
 
@@ -187,9 +202,7 @@ def test_it_pauses_while_a_replica_is_behind(
     caplog.set_level("INFO", logger="pgmodern")
     primary, standby = replicated
     replica = connect(standby)
-    with _connection(primary) as connection, ThreadPoolExecutor() as pool:
-        connection.exec_driver_sql("CREATE TABLE songs (id bigint PRIMARY KEY, visits int)")
-        connection.exec_driver_sql("INSERT INTO songs SELECT i, 0 FROM generate_series(1, 1200) i")
+    with _with_songs(primary) as connection, ThreadPoolExecutor() as pool:
         replica.execute("SELECT pg_wal_replay_pause()")
 
         def lags() -> bool:

@@ -201,8 +201,8 @@ def wait_for_the_validation(database: psycopg.Connection) -> None:
     until_found(
         database,
         "SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid) "
-        "WHERE relation = 'songs'::regclass AND mode = 'ShareUpdateExclusiveLock' AND granted "
-        "AND wait_event = 'advisory'",
+        "WHERE datname = current_database() AND relation = 'songs'::regclass "
+        "AND mode = 'ShareUpdateExclusiveLock' AND granted AND wait_event = 'advisory'",
     )
 
 

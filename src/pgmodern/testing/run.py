@@ -4,6 +4,7 @@ import secrets
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Listener
 
 from sqlalchemy import URL
@@ -14,6 +15,7 @@ from pgmodern.testing.databases import create, drop
 
 Start = Callable[[], AbstractContextManager[URL]]
 Migrate = Callable[[URL], None]
+_GONE = (EOFError, OSError, AuthenticationError)
 
 
 class Run:
@@ -77,7 +79,7 @@ class SharedRun:
         asked = None
         while asked != "close":
             # A worker that ended, or whose migration failed, leaves it to the next one.
-            with suppress(EOFError, OSError), self._listener.accept() as connection:
+            with suppress(*_GONE), self._listener.accept() as connection:
                 asked = connection.recv()
                 if asked == "server":
                     connection.send(self._server())
