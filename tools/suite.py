@@ -42,7 +42,8 @@ def run() -> list[Part]:
 
 
 def _tests() -> list[Part]:
-    embedded = [PYTHON, "-m", "coverage", "run", "-m", *_pytest("embedded")]
+    # Two workers, as the other half is done long before this one, and both wait for locks.
+    embedded = [PYTHON, "-m", "coverage", "run", "-m", *_pytest("embedded", "-n", "2")]
     if not _docker_answers():
         print("Docker does not answer: the half of the suite on a container is not run.")
         return [_part("tests, embedded", embedded)]
