@@ -132,22 +132,23 @@ def migrate(url: URL, ini: Path, revision: str = "head") -> None:
 
 
 @contextmanager
-def _pool(request: pytest.FixtureRequest, template: str | None = None) -> Iterator[ClonePool]:
-    server = _run(request.config).server()
-    pool = ClonePool(server, template, copy_files=_choice(request.config).is_ours)
+def _pool(config: pytest.Config, server: URL, template: str | None = None) -> Iterator[ClonePool]:
+    pool = ClonePool(server, template, copy_files=_choice(config).is_ours)
     yield pool
     pool.close()
 
 
 @pytest.fixture(scope="session")
-def _empty_databases(request: pytest.FixtureRequest) -> Iterator[ClonePool]:
-    with _pool(request) as pool:
+def _empty_databases(postgres_url: URL, request: pytest.FixtureRequest) -> Iterator[ClonePool]:
+    with _pool(request.config, postgres_url) as pool:
         yield pool
 
 
 @pytest.fixture(scope="session")
-def _clones(request: pytest.FixtureRequest, template_database: str) -> Iterator[ClonePool]:
-    with _pool(request, template_database) as pool:
+def _clones(
+    postgres_url: URL, template_database: str, request: pytest.FixtureRequest
+) -> Iterator[ClonePool]:
+    with _pool(request.config, postgres_url, template_database) as pool:
         yield pool
 
 
