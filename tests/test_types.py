@@ -189,7 +189,11 @@ NOT_VECTORS: list[tuple[object, str]] = [
 
 
 @pytest.mark.parametrize("column", [FULL, HALF], ids=str)
-@pytest.mark.parametrize(("value", "problem"), NOT_VECTORS, ids=lambda each: repr(each)[:40])
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    NOT_VECTORS,
+    ids=[f"{type(value).__name__}: {problem}" for value, problem in NOT_VECTORS],
+)
 def test_what_the_column_cannot_hold_is_refused_before_anything_is_sent(
     column: Column[Any], value: object, problem: str, connection: Connection
 ) -> None:

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
+import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, create_engine
 from sqlalchemy.pool import NullPool
 
-from tests.kills import NEVER, operation_begins, run_doomed
+from tests.kills import NEVER, Selection, operation_begins, run_doomed
 
 Connect = Callable[[URL], psycopg.Connection]
 Revise = Callable[..., Path]
@@ -26,7 +27,11 @@ FILL = """
 
 
 def test_a_backfill_that_is_done_does_not_begin_again_before_it_is_stamped(
-    empty_database_url: URL, postgres_url: URL, connect: Connect, revise: Revise
+    empty_database_url: URL,
+    postgres_url: URL,
+    connect: Connect,
+    revise: Revise,
+    request: pytest.FixtureRequest,
 ) -> None:
     ini, url = revise(BODY), empty_database_url
     admin, database = connect(postgres_url), connect(url)
@@ -40,7 +45,9 @@ def test_a_backfill_that_is_done_does_not_begin_again_before_it_is_stamped(
     database.execute(FILL)
     whole = run_doomed(admin, url, upgrade, NEVER, "SIGKILL").statements
     wrong = []
-    for fatal in range(whole):
+    selection = Selection.of(request.config)
+    stride = selection.stride("SIGKILL")
+    for fatal in range(selection.chance("a revision").randrange(stride), whole, stride):
         database.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
         database.execute(FILL)
         assert run_doomed(admin, url, upgrade, fatal, "SIGKILL").struck

@@ -86,7 +86,9 @@ def test_another_configuration_has_its_own_words(songs: Session) -> None:
     assert _titles(songs, Song.stemmed, "cafe") == []
 
 
-@pytest.mark.parametrize("index", [Song.stored, Song.computed, Song.stemmed], ids=str)
+@pytest.mark.parametrize(
+    "index", [Song.stored, Song.computed, Song.stemmed], ids=lambda index: str(index.name)
+)
 def test_the_index_serves_the_condition(index: FullTextIndex, songs: Session) -> None:
     songs.execute(text("SET LOCAL enable_seqscan = off"))
     statement = select(Song.id).where(index.matches(index.query("cafe")))

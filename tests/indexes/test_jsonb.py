@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import ColumnElement, Text, cast, delete, insert, literal, select, text
+from sqlalchemy import ColumnElement, Index, Text, cast, delete, insert, literal, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -83,7 +83,7 @@ EXACT: Any = Decimal("1.5")
         (Note.number, Note.number.between(1, None)),
         (Note.number, Note.number.between(None, None)),
     ],
-    ids=str,
+    ids=lambda each: str(each.name if isinstance(each, Index) else each),
 )
 def test_the_index_serves_each_condition(
     index: JsonbIndex | JsonbKeyIndex, condition: ColumnElement[bool], notes: Session

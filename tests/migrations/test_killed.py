@@ -1,6 +1,5 @@
 """Upgrades and downgrades killed at any instant: the next run ends as an undisturbed one."""
 
-import random
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from alembic.config import Config
 from sqlalchemy import URL, create_engine
 from sqlalchemy.pool import NullPool
 
-from tests.kills import How
+from tests.kills import How, Selection
 from tests.legacy import Rows
 from tests.legacy.applications import APPLICATIONS
 
@@ -104,7 +103,10 @@ def test_an_upgrade_whose_client_is_killed_is_finished_by_the_next(
     rows: ReadRows,
     modern: Modern,
     wrong: Wrong,
+    request: pytest.FixtureRequest,
 ) -> None:
+    selection = Selection.of(request.config)
+    chance, parts = selection.chance("alembic upgrade head, a client"), selection.parts(4)
     with connect(legacy_url) as database:
         for legacy in APPLICATIONS:
             database.execute(legacy.many.encode())
@@ -112,10 +114,10 @@ def test_an_upgrade_whose_client_is_killed_is_finished_by_the_next(
     started = time.monotonic()
     assert alembic("upgrade", "head", url=clone(legacy_url)).returncode == 0
     whole = time.monotonic() - started
-    for part in range(4):
+    for part in range(parts):
         url = clone(legacy_url)
         process = start_alembic("upgrade", "head", url=url)
-        instant = whole * (0.3 + 0.65 * (part + random.random()) / 4)
+        instant = whole * (0.3 + 0.65 * (part + chance.random()) / parts)
         with suppress(subprocess.TimeoutExpired):
             process.wait(instant)
         process.kill()

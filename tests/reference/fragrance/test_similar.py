@@ -264,7 +264,9 @@ PASSING: list[tuple[dict[str, Any], Callable[[int], bool]]] = [
 
 
 @pytest.mark.parametrize("popular", [True, False])
-@pytest.mark.parametrize(("filters", "passes"), PASSING, ids=lambda each: str(each)[:40])
+@pytest.mark.parametrize(
+    ("filters", "passes"), PASSING, ids=[str(filters)[:40] for filters, _ in PASSING]
+)
 def test_filters_cost_no_rows_and_few_that_pass_are_ordered_exactly(
     filters: dict[str, Any], passes: Callable[[int], bool], popular: bool, session: Session
 ) -> None:
