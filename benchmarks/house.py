@@ -9,11 +9,10 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from benchmarks import reports
 from benchmarks.dataset import Dataset
 from benchmarks.report import Figure, Report
-from benchmarks.reports import Proved
-from tools import suite
+from tools import reports, suite
+from tools.reports import Proved
 
 # What the suite of the commit named in it proved on each of its two servers, and how long
 # `.ci/run` took on 2 cores.

@@ -7,9 +7,9 @@ from tempfile import TemporaryDirectory
 
 from sqlalchemy import Engine
 
-from benchmarks import reports
 from benchmarks.dataset import Dataset
 from benchmarks.report import Figure, Report
+from tools import reports
 from tools.suite import ROOT
 
 
