@@ -4,7 +4,8 @@ It is read in a tenth of the time of pg_dump, over a connection that stays open,
 indexes that are invalid, of extensions' versions. Whole rows of the system catalogs are compared,
 with names in the place of object ids and expressions as PostgreSQL deparses them. Which column
 refers to what is asked of the server (`pg_get_catalog_foreign_keys`), so that a column that a
-later version adds is compared, and not forgotten.
+later version adds is compared, and not forgotten. What somebody grants on an extension's objects,
+or on those of initdb, is left out.
 """
 
 from collections.abc import Iterator, Mapping
@@ -122,6 +123,9 @@ POLYMORPHIC = {
     "refobjid": ("refclassid", "refobjsubid"),
 }
 ADDED = {
+    "pg_class": {
+        "toast_options": "(SELECT reloptions FROM pg_class AS r WHERE r.oid = t.reltoastrelid)"
+    },
     "pg_attribute": {"position": "count(*) OVER (PARTITION BY t.attrelid ORDER BY t.attnum)"},
 }
 

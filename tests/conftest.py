@@ -20,7 +20,7 @@ from sqlalchemy import URL
 
 from pgmodern import embedded
 from tests import catalogue, pg_dump
-from tests.kills import SEED, SURVIVALS, libpq
+from tests.kills import SEED, SURVIVED, Selection, libpq
 from tests.waiting import until, until_found
 
 ROOT = Path(__file__).parents[1]
@@ -51,10 +51,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep what the proofs by killing found, for the summary, and draw where they kill."""
-    config.stash[SURVIVALS] = {}
-    seed = config.getoption("--kill-seed")
+    """Draw before which statements the proofs kill; a worker of pytest-xdist is told."""
+    seed = getattr(config, "workerinput", {}).get("kill_seed", config.getoption("--kill-seed"))
     config.stash[SEED] = random.randrange(1 << 32) if seed is None else seed
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Have every worker of pytest-xdist kill by the seed that the header tells."""
+    node.workerinput["kill_seed"] = node.config.stash[SEED]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -68,7 +73,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = set(getattr(item, "fixturenames", ()))
         if "postgres_url" in fixtures:
             item.add_marker("server")
-        if fixtures & {"proof", "struck"}:
+        if fixtures & {"proof", "struck", "selection"}:
             item.add_marker("kills")
 
 
@@ -77,15 +82,32 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"kills: --kill-seed={config.stash[SEED]}"
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Say for each operation how many kills it survived."""
-    if config.stash[SURVIVALS]:
-        terminalreporter.section("killed before a statement, run again: how many were survived")
-        terminalreporter.line(f"{'operation':<50}{'SIGKILL':>12}  pg_terminate_backend")
-    for survival in config.stash[SURVIVALS].values():
-        terminalreporter.line(str(survival))
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say for each operation how many kills it survived, in whichever process."""
+    survived = [
+        str(value).rsplit(": ", 2)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", None) == "teardown"
+        for name, value in report.user_properties
+        if name == SURVIVED
+    ]
+    if not survived:
+        return
+    terminalreporter.section("killed before a statement, run again: how many were survived")
+    terminalreporter.line(f"{'operation':<50}{'SIGKILL':>12}  pg_terminate_backend")
+    counts: dict[str, dict[str, str]] = {}
+    for operation, how, count in survived:
+        counts.setdefault(operation, {})[how] = count
+    for operation, of in counts.items():
+        line = f"{operation:<50}{of.get('SIGKILL', ''):>12}  {of.get('terminate', '')}"
+        terminalreporter.line(line.rstrip())
+
+
+@pytest.fixture
+def selection(request: pytest.FixtureRequest) -> Selection:
+    """Which statements the kills of a test come before."""
+    return Selection.of(request.config)
 
 
 @pytest.fixture(scope="session")

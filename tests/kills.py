@@ -196,26 +196,19 @@ def _wait_until_gone(admin: psycopg.Connection, pids: list[int]) -> None:
 
 @dataclass(slots=True)
 class Survival:
-    """How many of the strikes at an operation were survived; a line of the summary."""
+    """How many kills of one kind an operation survived."""
 
     operation: str
-    statements: dict[How, int] = field(default_factory=lambda: {"SIGKILL": 0, "terminate": 0})
-    survived: dict[How, int] = field(default_factory=lambda: {"SIGKILL": 0, "terminate": 0})
-
-    def of(self, how: How) -> str:
-        """Return the kills of one kind as a property of a test."""
-        return f"{self.operation}: {how}: {self.survived[how]} of {self.statements[how]}"
+    how: How
+    kills: int = 0
+    survived: int = 0
 
     def __str__(self) -> str:
-        strikes = [
-            f"{self.survived[how]:>4} of {total:<4}" if total else ""
-            for how, total in self.statements.items()
-        ]
-        return f"{self.operation:<48}  {strikes[0]:<14}{strikes[1]}".rstrip()
+        """Return it as a property of the test, which the summary reads."""
+        return f"{self.operation}: {self.how}: {self.survived} of {self.kills}"
 
 
-SURVIVED = "survived"  # the property of a test that proves an operation
-SURVIVALS = pytest.StashKey[dict[str, Survival]]()
+SURVIVED = "survived"  # the property's name
 SEED = pytest.StashKey[int]()
 
 
@@ -223,8 +216,8 @@ SEED = pytest.StashKey[int]()
 class Selection:
     """Which statements of an operation it is killed before: one in a few, drawn by the seed.
 
-    `--every-statement` asks for all. Else, losing the session is tried half as often as SIGKILL,
-    and in a container, where they are the second proof, both are a quarter as often.
+    `--every-statement` asks for all. Else a proof terminates the session half as often as it sends
+    SIGKILL. In a container, which proves all for the second time, it does both a quarter as often.
     """
 
     seed: int

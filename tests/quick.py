@@ -1,7 +1,7 @@
 """The names that need a test marked `quick`, and the names that a test uses."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import CodeType, FunctionType
 
 import pytest
@@ -18,6 +18,7 @@ FIXTURES = {
     *("engine", "session", "async_engine", "async_session", "assert_uses_index"),
 }
 _WORD = re.compile(r"[A-Za-z_][\w-]*")
+_CALL = re.compile(r"([A-Za-z_]\w*)\(")
 
 
 def required() -> Mapping[str, set[str]]:
@@ -47,9 +48,10 @@ def _is_ours(method: object) -> bool:
 
 
 def names_used(test: pytest.Function) -> set[str]:
-    """Return every word of a test's id, its code, its fixtures, and what these call in tests.
+    """Return the names in a test's id, in its code and its fixtures', and in what these call.
 
-    Strings count: a revision that a test writes is one.
+    Of a string that a test writes, such as a revision, the names that it calls count; a string of
+    one word counts whole. Prose does not count.
     """
     fixtures = test._fixtureinfo.name2fixturedefs
     functions = [each.func for definitions in fixtures.values() for each in definitions]
@@ -60,7 +62,7 @@ def names_used(test: pytest.Function) -> set[str]:
     return words
 
 
-def _names(function: Callable[..., object], seen: set[CodeType]) -> Iterator[str]:
+def _names(function: object, seen: set[CodeType]) -> Iterator[str]:
     if not isinstance(function, FunctionType) or not _is_tests(function.__module__):
         return
     codes = [function.__code__]
@@ -69,20 +71,37 @@ def _names(function: Callable[..., object], seen: set[CodeType]) -> Iterator[str
         if code in seen:
             continue
         seen.add(code)
-        codes += [each for each in code.co_consts if isinstance(each, CodeType)]
+        yield from code.co_names
         for constant in code.co_consts:
-            yield from _WORD.findall(constant) if isinstance(constant, str) else ()
+            if isinstance(constant, CodeType):
+                codes.append(constant)
+            elif isinstance(constant, str):
+                yield from _written(constant)
         for name in code.co_names:
-            yield name
-            value = function.__globals__.get(name)
-            if isinstance(value, FunctionType):
-                yield from _names(value, seen)
-            elif isinstance(value, str | tuple | list | dict):
-                yield from _WORD.findall(repr(value))
-            elif isinstance(value, type) and _is_tests(value.__module__):
-                for method in vars(value).values():
-                    yield from _names(method, seen)
-                yield from (base.__name__ for base in value.__mro__)
+            yield from _names_of(function.__globals__.get(name), seen)
+
+
+def _names_of(value: object, seen: set[CodeType]) -> Iterator[str]:
+    """Yield the names that a function, a class or a constant of a test's module uses."""
+    yield from _names(value, seen)
+    if isinstance(value, str):
+        yield from _written(value)
+    elif isinstance(value, tuple | list | dict):
+        yield from _called_in(repr(value))
+    elif isinstance(value, type) and _is_tests(value.__module__):
+        for method in vars(value).values():
+            yield from _names(method, seen)
+        yield from (base.__name__ for base in value.__mro__)
+
+
+def _written(text: str) -> Iterator[str]:
+    if _WORD.fullmatch(text):
+        yield text
+    yield from _called_in(text)
+
+
+def _called_in(text: str) -> list[str]:
+    return _CALL.findall(text)
 
 
 def _is_tests(module: str) -> bool:

@@ -1,4 +1,4 @@
-"""The catalogue as text: it differs wherever pg_dump's does, and where users would say it does."""
+"""The catalogue as text differs wherever pg_dump's text does, and where users would say so."""
 
 from collections.abc import Callable
 
@@ -69,6 +69,7 @@ CHANGES = [
     "ALTER TABLE songs CLUSTER ON uq",
     "ALTER TABLE artists REPLICA IDENTITY FULL",
     "ALTER TABLE songs SET (fillfactor = 70)",
+    "ALTER TABLE songs SET (toast.autovacuum_enabled = false)",
     "ALTER SEQUENCE numbers SET UNLOGGED",
     "ALTER TABLE songs ENABLE ROW LEVEL SECURITY",
     "ALTER TABLE songs FORCE ROW LEVEL SECURITY",

@@ -219,17 +219,76 @@ TEST_THAT_NOTES_ITS_DATABASES = """
 """
 
 
-def test_workers_of_xdist_share_a_server_and_a_template(
+def test_workers_of_xdist_share_a_server_and_migrate_once(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, temporary: Path
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(temporary))
+    environment = project.path / "alembic" / "env.py"
+    with environment.open("a") as file:
+        file.write("with open('migrated', 'a') as file:\n    print('once', file=file)\n")
     project.makepyfile(dedent(TEST_THAT_NOTES_ITS_DATABASES))
     result = project.runpytest_subprocess("--postgres=embedded", "-n2", "--dist=each")
     result.assert_outcomes(passed=16)
-    seen = {path.read_text().partition(" ")[2] for path in project.path.glob("seen-*")}
-    ((data, pid, _),) = (each.split() for each in seen)
+    seen = [path.read_text().split() for path in project.path.glob("seen-*")]
+    ((data, pid),) = {(data, pid) for _, data, pid, _ in seen}
+    assert len({template for *_, template in seen}) == len({worker for worker, *_ in seen})
+    assert (project.path / "migrated").read_text() == "once\n"
     assert not Path(data).exists()
     assert _ends(int(pid))
+
+
+OVERRIDES = """
+    import pytest
+    from pgmodern.settings import parse_url
+    from sqlalchemy import create_engine, text
+
+    @pytest.fixture(scope="session")
+    def postgres_url():
+        return parse_url({url!r})
+
+    @pytest.fixture(scope="session")
+    def template_database(template_database, postgres_url):
+        engine = create_engine(postgres_url.set(database=template_database))
+        with engine.begin() as connection:
+            connection.execute(text("INSERT INTO notes VALUES (1, 'seeded')"))
+        engine.dispose()
+        return template_database
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["-n2"]], ids=["one process", "workers of xdist"])
+def test_a_project_may_have_a_server_and_a_filled_template_of_its_own(
+    project: pytest.Pytester, guarded_server: URL, options: list[str]
+) -> None:
+    before = _databases(guarded_server)
+    project.makeconftest(dedent(OVERRIDES.format(url=_plain(guarded_server))))
+    project.makepyfile(
+        dedent("""
+        import pytest
+        from models import Note
+
+        @pytest.mark.parametrize("number", range(6))
+        def test_it(session, number):
+            assert session.get(Note, 1).words == "seeded"
+        """)
+    )
+    result = project.runpytest_subprocess("--postgres=embedded", *options)
+    result.assert_outcomes(passed=6)
+    assert _databases(guarded_server) == before
+
+
+def test_a_project_without_migrations_is_opened_no_socket(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile("def test_it(): pass")
+    pytester.makeconftest(
+        dedent("""
+        def pytest_sessionfinish(session):
+            import threading
+            assert not [t for t in threading.enumerate() if "_serve" in t.name]
+        """)
+    )
+    pytester.runpytest_subprocess("-n1").assert_outcomes(passed=1)
 
 
 def test_workers_of_xdist_leave_nothing_on_a_server_that_is_named(

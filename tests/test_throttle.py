@@ -1,5 +1,6 @@
 """What a backfill makes way for: replicas, VACUUM, everybody else, and its own slow batches."""
 
+import os
 import subprocess
 import tempfile
 import time
@@ -49,9 +50,14 @@ def _with_songs(url: URL) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def undisturbed(replicated: tuple[URL, URL]) -> Iterator[Connection]:
+def undisturbed(empty_database_url: URL, request: pytest.FixtureRequest) -> Iterator[Connection]:
     """The same, on a server whose log nobody else writes."""
-    with database(replicated[0]) as url, _with_songs(url) as connection:
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        with _with_songs(empty_database_url) as connection:
+            yield connection
+        return
+    primary, _ = request.getfixturevalue("replicated")
+    with database(primary) as url, _with_songs(url) as connection:
         yield connection
 
 

@@ -21,7 +21,7 @@ def until(
     """
     deadline = time.monotonic() + seconds
     while not condition():
-        if while_running is not None and while_running.done():
+        if while_running is not None and while_running.done() and not condition():
             while_running.result()
             pytest.fail("what was to be seen has ended before")
         if time.monotonic() > deadline:

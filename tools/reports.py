@@ -23,6 +23,9 @@ class Proved:
     passed: Counter[str]
 
 
+NOTHING = Proved({}, set(), 0, Counter())
+
+
 def read(report: Path) -> Proved:
     """Read a report; tests that did not pass prove nothing."""
     tests = [test for test in parse(report).iter("testcase") if _passed(test)]

@@ -125,10 +125,10 @@ class AsyncEmbedder:
         return await asyncio.to_thread(self._embedder.embed, texts)
 
 
-E = TypeVar("E", Embedder, AsyncEmbedder)
+_AnyEmbedder = TypeVar("_AnyEmbedder", Embedder, AsyncEmbedder)
 
 
-def required(embedder: E | None) -> E:
+def required(embedder: _AnyEmbedder | None) -> _AnyEmbedder:
     """Return the embedder that a search by text needs; raises EmbedderError where none is given."""
     if embedder is None:
         raise EmbedderError(

@@ -31,8 +31,8 @@ from sqlalchemy.pool import NullPool
 from pgmodern.engine import create_async_engine, create_engine
 from pgmodern.queries.explain import in_whole, indexes_used, plans
 from pgmodern.settings import parse_url
-from pgmodern.testing.databases import ClonePool
-from pgmodern.testing.run import Run, SharedRun, WorkerRun
+from pgmodern.testing.databases import ClonePool, drop
+from pgmodern.testing.run import Run, SharedRun, WorkerRun, migrated
 from pgmodern.testing.server import DEFAULT_IMAGE, Choice, choose, docker_answers, running
 
 _CHOICE = pytest.StashKey[Choice]()
@@ -88,7 +88,7 @@ def _run(config: pytest.Config) -> Run | WorkerRun:
     if _RUN not in config.stash:
         given = getattr(config, "workerinput", {})
         config.stash[_RUN] = (
-            WorkerRun(given["pgmodern_address"], given["pgmodern_key"])
+            WorkerRun(tuple(given["pgmodern_address"]), given["pgmodern_key"])
             if "pgmodern_address" in given
             else _own_run(config)
         )
@@ -97,7 +97,9 @@ def _run(config: pytest.Config) -> Run | WorkerRun:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a worker of pytest-xdist where to ask for the server and the template of the run."""
+    """Tell a worker of pytest-xdist on this machine where to ask for the run's server."""
+    if _CHOICE not in node.config.stash or not node.gateway.spec.popen:
+        return  # without migrations nobody will ask; a worker elsewhere has a run of its own
     stash = node.config.stash
     if _SHARED_RUN not in stash:
         stash[_SHARED_RUN] = SharedRun(_own_run(node.config))
@@ -119,10 +121,20 @@ def postgres_url(request: pytest.FixtureRequest) -> URL:
 
 
 @pytest.fixture(scope="session")
-def template_database(request: pytest.FixtureRequest) -> str:
+def template_database(postgres_url: URL, request: pytest.FixtureRequest) -> Iterator[str]:
     """The name of a database at head of your migrations, from which tests are cloned."""
     ini = request.config.rootpath / str(request.config.getini("pgmodern_alembic_ini"))
-    return _run(request.config).template(lambda url: migrate(url, ini))
+    if _is_ours(postgres_url, request.config):
+        yield _run(request.config).template(lambda url: migrate(url, ini))
+        return
+    template = migrated(postgres_url, lambda url: migrate(url, ini))
+    yield template
+    drop(postgres_url, template)
+
+
+def _is_ours(server: URL, config: pytest.Config) -> bool:
+    """Tell whether a server is the run's: a conftest.py may name another one."""
+    return _RUN in config.stash and config.stash[_RUN].server() == server
 
 
 def migrate(url: URL, ini: Path, revision: str = "head") -> None:
@@ -133,9 +145,12 @@ def migrate(url: URL, ini: Path, revision: str = "head") -> None:
 
 @contextmanager
 def _pool(config: pytest.Config, server: URL, template: str | None = None) -> Iterator[ClonePool]:
-    pool = ClonePool(server, template, copy_files=_choice(config).is_ours)
-    yield pool
-    pool.close()
+    copy_files = _is_ours(server, config) and _choice(config).is_started
+    pool = ClonePool(server, template, copy_files=copy_files)
+    try:
+        yield pool
+    finally:
+        pool.close()
 
 
 @pytest.fixture(scope="session")

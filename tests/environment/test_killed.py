@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
-import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, create_engine
@@ -31,7 +30,7 @@ def test_a_backfill_that_is_done_does_not_begin_again_before_it_is_stamped(
     postgres_url: URL,
     connect: Connect,
     revise: Revise,
-    request: pytest.FixtureRequest,
+    selection: Selection,
 ) -> None:
     ini, url = revise(BODY), empty_database_url
     admin, database = connect(postgres_url), connect(url)
@@ -45,7 +44,6 @@ def test_a_backfill_that_is_done_does_not_begin_again_before_it_is_stamped(
     database.execute(FILL)
     whole = run_doomed(admin, url, upgrade, NEVER, "SIGKILL").statements
     wrong = []
-    selection = Selection.of(request.config)
     stride = selection.stride("SIGKILL")
     for fatal in range(selection.chance("a revision").randrange(stride), whole, stride):
         database.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")

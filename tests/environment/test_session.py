@@ -98,7 +98,7 @@ def test_a_session_that_is_lost_anywhere_is_said_to_be(
     clone: Callable[[URL], URL],
     revise: Revise,
     gives_connection: bool,
-    request: pytest.FixtureRequest,
+    selection: Selection,
 ) -> None:
     ini = revise('op.execute("CREATE TABLE songs (id bigint PRIMARY KEY, plays int)")', WORK)
     admin, copy = connect(postgres_url), clone(empty_database_url)
@@ -112,8 +112,8 @@ def test_a_session_that_is_lost_anywhere_is_said_to_be(
         except DatabaseUnavailable:
             sys.exit(LOST)
 
-    stride = Selection.of(request.config).stride("terminate")
-    for fatal in itertools.count(stride - 1, stride):
+    stride = selection.stride("terminate")
+    for fatal in itertools.count(selection.chance("a session").randrange(stride), stride):
         outcome = run_doomed(admin, copy, upgrade, fatal, "terminate")
         if not outcome.struck:
             break

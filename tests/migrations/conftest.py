@@ -18,7 +18,6 @@ from pgmodern import pytest_plugin
 from pgmodern.testing.databases import database
 from tests.kills import (
     NEVER,
-    SURVIVALS,
     SURVIVED,
     How,
     Run,
@@ -152,15 +151,14 @@ def struck(
     postgres_url: URL,
     connect: Connect,
     copied: Copied,
-    request: pytest.FixtureRequest,
+    selection: Selection,
     record_property: Callable[[str, object], None],
 ) -> Struck:
     """Yield copies of a database on which a run died, each time before another statement.
 
     Before one of each of its parts, at random; with --every-statement before each one.
     """
-    admin, survivals = connect(postgres_url), request.config.stash[SURVIVALS]
-    selection = Selection.of(request.config)
+    admin = connect(postgres_url)
 
     def instants(url: URL, run: Run, parts: int, chance: random.Random) -> list[int]:
         with copied(url) as copy:
@@ -172,16 +170,16 @@ def struck(
         return [chance.randrange(*part) for part in itertools.pairwise(edges)]
 
     def strike(what: str, url: URL, run: Run, parts: int, how: How = "SIGKILL") -> Iterator[URL]:
-        survival = survivals.setdefault(what, Survival(what))
+        survival = Survival(what, how)
         for instant in instants(url, run, parts, selection.chance(what, how)):
             with copied(url) as copy:
                 outcome = run_doomed(admin, copy, run, instant, how)
                 # Batches go by time: there may be a few less than in the run that was counted.
                 assert outcome.struck or instant - outcome.statements < 5
-                survival.statements[how] += 1
+                survival.kills += 1
                 print(f"{how} before statement {instant}")  # shown when the test fails
                 yield copy
-                survival.survived[how] += 1
-        record_property(SURVIVED, survival.of(how))
+                survival.survived += 1
+        record_property(SURVIVED, str(survival))
 
     return strike

@@ -103,9 +103,8 @@ def test_an_upgrade_whose_client_is_killed_is_finished_by_the_next(
     rows: ReadRows,
     modern: Modern,
     wrong: Wrong,
-    request: pytest.FixtureRequest,
+    selection: Selection,
 ) -> None:
-    selection = Selection.of(request.config)
     chance, parts = selection.chance("alembic upgrade head, a client"), selection.parts(4)
     with connect(legacy_url) as database:
         for legacy in APPLICATIONS:

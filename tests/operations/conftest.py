@@ -27,7 +27,6 @@ from pgmodern.operations import register
 from pgmodern.operations.literal import string
 from tests import catalogue
 from tests.kills import (
-    SURVIVALS,
     SURVIVED,
     How,
     Selection,
@@ -220,7 +219,6 @@ class Proof:
     dump: Callable[[URL], str]
     script: Script
     psql: Psql
-    survivals: dict[str, Survival]
     selection: Selection
     record: Record
 
@@ -234,10 +232,9 @@ class Proof:
         first: Step | None = None,
         stride: int = 1,
     ) -> None:
-        """Apply, reverse, apply; run the script; kill before every statement, in both ways.
+        """Apply, reverse, apply; run the script; kill in both ways, each time run again.
 
-        A long operation is killed before one statement in `stride`. Which statements are left out
-        is said by `Selection`.
+        `Selection` says before which statements. A long operation is killed before one in `stride`.
         """
         with psycopg.connect(libpq(self.prepared), autocommit=True) as database:
             database.execute(SONGS)
@@ -246,15 +243,15 @@ class Proof:
             run_on(self.prepared, first)
         applied, schema = self._undisturbed(step, reverse)
         self._by_script(step, applied, schema)
-        survival = self.survivals.setdefault(operation, Survival(operation))
+        survivals = [Survival(operation, how) for how in DIED]
         failures = [
             failure
-            for how in survival.statements
-            for failure in self._killed(step, reverse, applied, how, survival, stride)
+            for survival in survivals
+            for failure in self._killed(step, reverse, applied, survival, stride)
         ]
+        for survival in survivals:
+            self.record(SURVIVED, str(survival))
         assert not failures, "\n".join(failures)
-        for how in survival.statements:
-            self.record(SURVIVED, survival.of(how))
 
     @contextmanager
     def copy(self) -> Iterator[Copy]:
@@ -291,27 +288,35 @@ class Proof:
         step: Step,
         reverse: Step | None,
         applied: State,
-        how: How,
         survival: Survival,
         stride: int,
     ) -> Iterator[str]:
-        """Kill before each statement in turn, each time run again; yield what went wrong."""
+        """Kill before one statement after the other; yield what went wrong."""
+        how = survival.how
         stride = self.selection.stride(how, stride)
-        start = self.selection.chance(survival.operation, how).randrange(stride)
+        chance = self.selection.chance(survival.operation, how)
+        fatal = chance.randrange(stride)
         with ExitStack() as copies:
             copy = copies.enter_context(self.copy())
-            for fatal in itertools.count(start, stride):
+            while True:
                 outcome = run_doomed(self.admin, copy.url, partial(run_on, step=step), fatal, how)
                 if not outcome.struck:
                     assert outcome.exit_code == 0, "the client died by itself"
-                    return
-                survival.statements[how] += 1
+                    if survival.kills:
+                        return
+                    # An operation of fewer statements than the stride is killed once.
+                    fatal, stride = chance.randrange(outcome.statements), outcome.statements
+                    copies.close()
+                    copy = copies.enter_context(self.copy())
+                    continue
+                survival.kills += 1
+                struck, fatal = fatal, fatal + stride
                 try:
                     self._run_again(copy, step, applied, died=outcome.exit_code == DIED[how])
                 except (AssertionError, SQLAlchemyError, psycopg.Error, PgmodernError) as error:
-                    yield f"{how} before statement {fatal}: {error}"
+                    yield f"{how} before statement {struck}: {error}"
                 else:
-                    survival.survived[how] += 1
+                    survival.survived += 1
                     if reverse is not None:  # three times faster than another copy
                         run_on(copy.url, reverse)
                         continue
@@ -334,7 +339,7 @@ def differences(found: State, wanted: State) -> list[str]:
 
 @pytest.fixture
 def proof(
-    request: pytest.FixtureRequest,
+    selection: Selection,
     postgres_url: URL,
     empty_database_url: URL,
     connect: Connect,
@@ -345,16 +350,13 @@ def proof(
     record_property: Record,
 ) -> Proof:
     """Prove that an operation survives being killed; see `Proof`."""
-    admin, survivals = connect(postgres_url), request.config.stash[SURVIVALS]
-    selection = Selection.of(request.config)
     return Proof(
-        admin,
+        connect(postgres_url),
         empty_database_url,
         copied,
         dump,
         script,
         psql,
-        survivals,
         selection,
         record_property,
     )

@@ -1,5 +1,9 @@
 """Databases made ahead: each is the taker's own, and none is left."""
 
+import os
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 
 import psycopg
@@ -86,6 +90,68 @@ def test_clones_hold_what_their_template_holds(postgres_url: URL, copy_files: bo
                 assert connection.execute("SELECT title FROM songs").fetchall() == [("calm",)]
             pool.give_back(url)
         pool.close()
+
+
+def end_sessions(admin: psycopg.Connection) -> None:
+    """End every other session of the server's own database."""
+    admin.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND backend_type = 'client backend' "
+        "AND query LIKE '%DATABASE%' AND pid <> pg_backend_pid()"
+    )
+
+
+def test_a_session_that_was_ended_is_replaced(
+    pool: ClonePool, admin: psycopg.Connection, postgres_url: URL
+) -> None:
+    first = pool.take()
+    end_sessions(admin)
+    second = pool.take()
+    end_sessions(admin)
+    pool.give_back(first)
+    pool.give_back(second)
+    pool.close()
+    assert not {first.database, second.database} & names(admin)
+
+
+def test_what_a_test_dropped_itself_is_no_error(pool: ClonePool, admin: psycopg.Connection) -> None:
+    first, second = pool.take(), pool.take()
+    admin.execute(f"DROP DATABASE {first.database}".encode())
+    pool.give_back(first)
+    pool.give_back(second)
+    pool.close()
+    assert second.database not in names(admin)
+
+
+def test_what_cannot_be_dropped_is_dropped_in_the_end(
+    pool: ClonePool, admin: psycopg.Connection, connect: Callable[[URL], psycopg.Connection]
+) -> None:
+    url = pool.take()
+    admin.execute(f"ALTER DATABASE {url.database} IS_TEMPLATE true".encode())
+    pool.give_back(url)
+    pool.give_back(pool.take())
+    assert url.database in names(admin)
+    admin.execute(f"ALTER DATABASE {url.database} IS_TEMPLATE false".encode())
+    pool.close()
+    assert url.database not in names(admin)
+
+
+def test_whoever_waits_can_be_interrupted_and_nothing_is_left(
+    postgres_url: URL, admin: psycopg.Connection, connect: Callable[[URL], psycopg.Connection]
+) -> None:
+    before = names(admin)
+    with database(postgres_url) as template:
+        holder = connect(template)  # CREATE DATABASE waits 5 s for it to leave
+        pool = ClonePool(postgres_url, template.database)
+        timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+        timer.start()
+        started = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            pool.take()
+        assert time.monotonic() - started < 3
+        holder.close()
+        pool.close()
+    assert names(admin) <= before
 
 
 def test_a_template_that_is_not_there_is_the_server_s_error(postgres_url: URL) -> None:

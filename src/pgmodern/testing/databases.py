@@ -1,12 +1,14 @@
 """Databases for tests: empty ones, and clones of a template, made ahead of the test that asks."""
 
+import select
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import psycopg
 from psycopg.errors import error_from_result
-from psycopg.pq import ExecStatus
+from psycopg.pq import ConnStatus, ExecStatus
 from psycopg.pq.abc import PGconn
 from sqlalchemy import URL, PoolProxiedConnection, create_engine, text
 from sqlalchemy.pool import NullPool
@@ -44,14 +46,14 @@ def _execute(server: URL, command: str) -> None:
 
 
 class ClonePool:
-    """Empty databases, or clones of a template, the next of which is made ahead.
+    """Empty databases, or clones of a template; the server makes the next one while a test works.
 
-    The server makes it while the test works on its own, and drops what is given back: a command is
-    sent, and its result is read before the next one is sent. That needs no thread, which a test
-    that forks would inherit. Nothing may be connected to the template.
+    One session sends each command and reads its result before it sends the next one. So the pool
+    needs no thread, which a test that forks would inherit. Nothing may be connected to the
+    template.
 
-    With `copy_files` a clone is a copy of files. That takes a quarter of the time that a copy
-    through the log takes, but for two checkpoints: it is for a server that waits for no disk.
+    With `copy_files` the server copies files. That takes a quarter of the time of a copy through
+    the log. It makes two checkpoints, so ask for it only where fsync is off.
     """
 
     def __init__(
@@ -59,36 +61,68 @@ class ClonePool:
     ) -> None:
         self._server, self._template = server, template
         self._strategy = " STRATEGY file_copy" if copy_files else ""
-        self._creating, self._dropping = _Session(server), _Session(server)
+        self._session = _Session(server)
         self._spare: str | None = None
+        self._command: Literal["create", "drop"] | None = None  # the one under way, of `_name`
+        self._name = ""
+        self._names = set[str]()  # of databases that may be there
 
     def take(self) -> URL:
-        """Return a database that is the caller's own; the next one is begun."""
-        name = self._spare or self._begin()
-        self._spare = None
-        self._creating.wait()
-        self._spare = self._begin()
-        return self._server.set(database=name)
+        """Return a database that is the caller's own, and begin the next one.
+
+        Raises what the server answers to CREATE DATABASE, when it answers the same again.
+        """
+        error: psycopg.Error | None = None
+        for _ in range(2):  # what was made ahead may have failed for what is over by now
+            if self._spare is None:
+                self._begin()
+            error = self._finish() or error
+            if self._spare is not None:
+                name, self._spare = self._spare, None
+                self._begin()
+                return self._server.set(database=name)
+        assert error is not None
+        raise error
 
     def give_back(self, url: URL) -> None:
         """Drop a database, whoever is connected to it; does not wait for the server."""
         assert url.database is not None
-        self._dropping.send(_drop(url.database))
+        self._finish()
+        self._send("drop", url.database)
 
     def close(self) -> None:
-        """Drop the spare database, and wait for the others to be dropped."""
-        if self._spare is not None:
-            self._creating.wait()
-            self._dropping.send(_drop(self._spare))
-            self._spare = None
-        self._dropping.wait()
-        self._creating.close()
-        self._dropping.close()
+        """Drop the spare database, and what could not be dropped or was not given back."""
+        try:
+            self._finish()
+            for name in list(self._names):
+                self._send("drop", name)
+                self._finish()
+        finally:
+            self._session.close()
 
-    def _begin(self) -> str:
+    def _begin(self) -> None:
+        self._finish()
         name = _new_name()
-        self._creating.send(_create(name, self._template) + self._strategy)
-        return name
+        self._send("create", name)
+        self._spare = name
+
+    def _send(self, command: Literal["create", "drop"], name: str) -> None:
+        self._names.add(name)
+        self._command, self._name = command, name
+        if command == "create":
+            self._session.send(_create(name, self._template) + self._strategy)
+        else:
+            self._session.send(_drop(name))
+
+    def _finish(self) -> psycopg.Error | None:
+        """Wait for the command under way; return what the server had against it."""
+        error = self._session.wait()
+        if self._command == "create" and error is not None:
+            self._spare = None
+        if self._command == "drop" and error is None:
+            self._names.discard(self._name)
+        self._command = None
+        return error
 
 
 class _Session:
@@ -100,34 +134,48 @@ class _Session:
         self._busy = False
 
     def send(self, command: str) -> None:
-        """Send a command when the one before is done; do not wait for its result."""
-        self.wait()
-        if self._connection is None:
-            self._connection = self._engine.raw_connection()
-        self._libpq.send_query(command.encode())
-        self._libpq.flush()
+        """Send a command when the one before is done; does not wait for its result."""
+        libpq = self._connected()
+        libpq.send_query(command.encode())
+        libpq.flush()
         self._busy = True
 
-    def wait(self) -> None:
-        """Wait for the command that was sent; raises what the server answers."""
-        if not self._busy:
-            return
+    def wait(self) -> psycopg.Error | None:
+        """Wait for the command that was sent; return what the server answers, if it failed."""
+        if not self._busy or self._connection is None:
+            return None
+        libpq = _libpq(self._connection)
+        try:
+            # Not in libpq itself, which lets no other thread run and heeds no signal.
+            while libpq.is_busy():
+                select.select([libpq.socket], [], [])
+                libpq.consume_input()
+        except psycopg.OperationalError as error:
+            self._busy = False
+            return error
         self._busy = False
-        for result in [*iter(self._libpq.get_result, None)]:
-            if result.status == ExecStatus.FATAL_ERROR:
-                raise error_from_result(result)
+        results = [*iter(libpq.get_result, None)]
+        failed = [each for each in results if each.status == ExecStatus.FATAL_ERROR]
+        return error_from_result(failed[0]) if failed else None
 
     def close(self) -> None:
         """Close the session."""
         if self._connection is not None:
             self._connection.close()
 
-    @property
-    def _libpq(self) -> PGconn:
-        assert self._connection is not None
-        driver = self._connection.driver_connection
-        assert isinstance(driver, psycopg.Connection)
-        return driver.pgconn
+    def _connected(self) -> PGconn:
+        if self._connection is not None and _libpq(self._connection).status == ConnStatus.BAD:
+            self._connection.invalidate()
+            self._connection = None
+        if self._connection is None:
+            self._connection = self._engine.raw_connection()
+        return _libpq(self._connection)
+
+
+def _libpq(connection: PoolProxiedConnection) -> PGconn:
+    driver = connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver.pgconn
 
 
 def _new_name() -> str:
@@ -139,4 +187,4 @@ def _create(name: str, template: str | None) -> str:
 
 
 def _drop(name: str) -> str:
-    return f"DROP DATABASE {quoted(name)} WITH (FORCE)"
+    return f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE)"

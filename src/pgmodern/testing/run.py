@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client, Listener
+from multiprocessing.connection import Client, Connection, Listener
 
 from sqlalchemy import URL
 
@@ -15,7 +15,9 @@ from pgmodern.testing.databases import create, drop
 
 Start = Callable[[], AbstractContextManager[URL]]
 Migrate = Callable[[URL], None]
-_GONE = (EOFError, OSError, AuthenticationError)
+Address = tuple[str, int]
+# A worker that ends, or whose migration fails, or who is no worker, leaves it to the next one.
+_ABANDONED = (EOFError, OSError, AuthenticationError)
 
 
 class Run:
@@ -25,7 +27,7 @@ class Run:
         self._start = start
         self._stack = ExitStack()
         self._server: URL | None = None
-        self.kept: str | None = None  # the template, once it is made
+        self.template_name: str | None = None  # None before it is made
 
     def server(self) -> URL:
         """Return the URL of the server's own database."""
@@ -35,11 +37,11 @@ class Run:
 
     def template(self, migrate: Migrate) -> str:
         """Return the name of a database that `migrate` has brought to head."""
-        return self.kept or self.keep(migrated(self.server(), migrate))
+        return self.template_name or self.keep(migrated(self.server(), migrate))
 
     def keep(self, template: str) -> str:
         """Take a template over; it is dropped when the run ends."""
-        self.kept = template
+        self.template_name = template
         self._stack.callback(drop, self.server(), template)
         return template
 
@@ -49,59 +51,68 @@ class Run:
 
 
 class SharedRun:
-    """A run that workers ask for its server and its template, one after the other.
+    """A run that workers on this machine ask for its server and its template.
 
-    The server belongs to the process that outlives all workers. The template is made by the worker
-    that asks first, as a user's env.py expects to run among the tests; the others wait for it.
+    The server belongs to the process that outlives all workers. The worker that asks first makes
+    the template, as a user's env.py expects to run among the tests; the others wait for it.
     """
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self.key = secrets.token_bytes(16)
-        self._listener = Listener(authkey=self.key)
+        self._listener = Listener(("127.0.0.1", 0), backlog=128, authkey=self.key)
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     @property
-    def address(self) -> str:
-        """Where workers ask."""
-        return str(self._listener.address)
+    def address(self) -> Address:
+        """Where workers ask: host and port."""
+        host, port = self._listener.address
+        return str(host), int(port)
 
     def close(self) -> None:
-        """End the run; nobody is answered any more."""
-        with Client(self.address, authkey=self.key) as connection:
-            connection.send("close")
-        self._thread.join()
-        self._listener.close()
-        self._run.close()
+        """End the run; no worker is answered any more."""
+        try:
+            with Client(self.address, authkey=self.key) as connection:
+                connection.send("close")
+            self._thread.join()
+            self._listener.close()
+        finally:
+            self._run.close()
 
     def _serve(self) -> None:
         asked = None
         while asked != "close":
-            # A worker that ended, or whose migration failed, leaves it to the next one.
-            with suppress(*_GONE), self._listener.accept() as connection:
+            with suppress(*_ABANDONED), self._listener.accept() as connection:
                 asked = connection.recv()
-                if asked == "server":
-                    connection.send(self._server())
-                elif asked == "template":
-                    connection.send(self._run.kept)
-                    if self._run.kept is None:
-                        self._run.keep(connection.recv())
+                self._answer(asked, connection)
+
+    def _answer(self, asked: str, connection: Connection) -> None:
+        if asked == "server":
+            connection.send(self._server())
+        elif asked == "template":
+            connection.send(self._run.template_name)
+            if self._run.template_name is None:
+                self._run.keep(connection.recv())
 
     def _server(self) -> str | Exception:
         try:
             return self._run.server().render_as_string(hide_password=False)
         except PgmodernError as error:
             return error
-        except Exception as error:  # noqa: BLE001  (each worker raises it)
-            return DatabaseUnavailable(f"The server did not start: {error}", "Mend what it says.")
+        except BaseException as error:  # noqa: BLE001  (each worker raises it)
+            return DatabaseUnavailable(
+                f"The server did not start: {error or type(error).__name__}", "Mend what it says."
+            )
 
 
 class WorkerRun:
     """A worker's part of a run that is shared."""
 
-    def __init__(self, address: str, key: bytes) -> None:
+    def __init__(self, address: Address, key: bytes) -> None:
         self._address, self._key = address, key
+        self._stack = ExitStack()
+        self._template: str | None = None
 
     def server(self) -> URL:
         """Return the URL of the server's own database."""
@@ -113,8 +124,22 @@ class WorkerRun:
         return parse_url(answer)
 
     def template(self, migrate: Migrate) -> str:
-        """Return the name of a database that `migrate`, here or elsewhere, has brought to head."""
-        server = self.server()
+        """Return the name of a clone of a database that `migrate` has brought to head.
+
+        It is the worker's own, as a user's fixture may fill it. It is dropped with the worker.
+        """
+        if self._template is None:
+            server = self.server()
+            self._template = create(server, self._shared_template(server, migrate)).database
+            assert self._template is not None
+            self._stack.callback(drop, server, self._template)
+        return self._template
+
+    def close(self) -> None:
+        """Drop the worker's template, and leave the run to the others."""
+        self._stack.close()
+
+    def _shared_template(self, server: URL, migrate: Migrate) -> str:
         with Client(self._address, authkey=self._key) as connection:
             connection.send("template")
             name: str | None = connection.recv()
@@ -122,9 +147,6 @@ class WorkerRun:
                 name = migrated(server, migrate)
                 connection.send(name)
         return name
-
-    def close(self) -> None:
-        """Leave the run to the others."""
 
 
 def migrated(server: URL, migrate: Migrate) -> str:

@@ -27,7 +27,7 @@ class Choice:
     why: str
 
     @property
-    def is_ours(self) -> bool:
+    def is_started(self) -> bool:
         """Whether the server is started for the tests, and ends with them."""
         return self.server in {"container", "embedded"}
 

@@ -1,4 +1,9 @@
-"""What a profile of an influencer is, and where a change is heard of."""
+"""What a profile of an influencer is, and where a change is heard of.
+
+profiles = Profiles(engine)
+with Listener(engine.url, profiles.channels):
+    profiles.by_name.get("luna")
+"""
 
 import uuid
 from dataclasses import dataclass
