@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test quick lint twins bench lock sample clean
+.PHONY: demo test coverage quick lint twins bench lock sample clean
 
 ## demo: a database from nothing to an answer
 demo: .venv/ready
@@ -11,6 +11,13 @@ demo: .venv/ready
 ## test: everything that must hold, on every PostgreSQL that can be had here; a table of minutes ends it
 test: .venv/ready
 	$(BIN)/python -m tools.suite
+
+## coverage: how much of the package the whole suite executes, on the embedded server
+coverage: .venv/ready
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest --postgres=embedded
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 ## quick: what to run before each commit
 quick: .venv/ready

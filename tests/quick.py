@@ -17,6 +17,7 @@ FIXTURES = {
     *("postgres_url", "template_database", "empty_database_url", "database_url"),
     *("engine", "session", "async_engine", "async_session", "assert_uses_index"),
 }
+LISTS = {"test_public_names", "test_contract", "test_quick"}
 _WORD = re.compile(r"[A-Za-z_][\w-]*")
 _CALL = re.compile(r"([A-Za-z_]\w*)\(")
 
@@ -48,22 +49,27 @@ def _is_ours(method: object) -> bool:
 
 
 def names_used(test: pytest.Function) -> set[str]:
-    """Return the names in a test's id, in its code and its fixtures', and in what these call.
+    """Return the names in a test's id, in its code, and in what its code uses of the same file.
 
-    Of a string that a test writes, such as a revision, the names that it calls count; a string of
-    one word counts whole. Prose does not count.
+    That is its fixtures, functions, classes and constants there. Of a string that a test writes,
+    such as a revision, the names that it calls count; a string of one word counts whole. Prose
+    does not count, and no file that only lists names.
     """
+    file = test.module.__name__
+    if file.rpartition(".")[2] in LISTS:
+        return set()
     fixtures = test._fixtureinfo.name2fixturedefs
     functions = [each.func for definitions in fixtures.values() for each in definitions]
     words = set(_WORD.findall(test.nodeid)) | set(fixtures)
     seen: set[CodeType] = set()
     for function in [test.function, *functions]:
-        words |= set(_names(function, seen))
-    return words
+        words |= set(_names(function, file, seen))
+    parameters = test.callspec.params.values() if hasattr(test, "callspec") else ()
+    return words | {value.__name__ for value in parameters if isinstance(value, type)}
 
 
-def _names(function: object, seen: set[CodeType]) -> Iterator[str]:
-    if not isinstance(function, FunctionType) or not _is_tests(function.__module__):
+def _names(function: object, file: str, seen: set[CodeType]) -> Iterator[str]:
+    if not isinstance(function, FunctionType) or function.__module__ != file:
         return
     codes = [function.__code__]
     while codes:
@@ -78,20 +84,26 @@ def _names(function: object, seen: set[CodeType]) -> Iterator[str]:
             elif isinstance(constant, str):
                 yield from _written(constant)
         for name in code.co_names:
-            yield from _names_of(function.__globals__.get(name), seen)
+            yield from _names_of(function.__globals__.get(name), file, seen)
 
 
-def _names_of(value: object, seen: set[CodeType]) -> Iterator[str]:
-    """Yield the names that a function, a class or a constant of a test's module uses."""
-    yield from _names(value, seen)
+def _names_of(value: object, file: str, seen: set[CodeType]) -> Iterator[str]:
+    """Yield the names that a function, a class or a constant of a file uses."""
+    yield from _names(value, file, seen)
+    yield type(value).__name__
     if isinstance(value, str):
         yield from _written(value)
-    elif isinstance(value, tuple | list | dict):
-        yield from _called_in(repr(value))
-    elif isinstance(value, type) and _is_tests(value.__module__):
-        for method in vars(value).values():
-            yield from _names(method, seen)
+    elif isinstance(value, type):
         yield from (base.__name__ for base in value.__mro__)
+        if value.__module__ == file:
+            for method in vars(value).values():
+                yield from _names(method, file, seen)
+    elif isinstance(value, tuple | list):
+        for element in value:
+            yield from _names_of(element, file, seen)
+    elif isinstance(value, dict):
+        for element in [*value, *value.values()]:
+            yield from _names_of(element, file, seen)
 
 
 def _written(text: str) -> Iterator[str]:
@@ -102,7 +114,3 @@ def _written(text: str) -> Iterator[str]:
 
 def _called_in(text: str) -> list[str]:
     return _CALL.findall(text)
-
-
-def _is_tests(module: str) -> bool:
-    return not module.startswith(("pgmodern", "sqlalchemy", "_pytest", "pytest", "psycopg"))

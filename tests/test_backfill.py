@@ -492,6 +492,7 @@ def test_keys_may_be_bytes(database: psycopg.Connection, connection: Connection,
     assert database.execute(VISITS).fetchall() == ONCE
 
 
+@pytest.mark.quick
 def test_whoever_cancels_it_ends_it(
     empty_database_url: URL, database: psycopg.Connection, connection: Connection
 ) -> None:

@@ -101,6 +101,7 @@ def test_a_missing_row_is_kept_as_missing_until_it_is_there(
     assert get(7) == "Zoe"
 
 
+@pytest.mark.quick
 def test_only_the_keys_that_changed_are_loaded_again(kept: tuple[Any, Get], table: Table) -> None:
     cached, get = kept
     for change, of in (
@@ -129,6 +130,7 @@ def test_what_does_not_name_the_keys_may_be_any(
     assert table.loaded == [1, 2, 1, 2]
 
 
+@pytest.mark.quick
 def test_without_a_column_every_change_forgets_everything(table: Table) -> None:
     cached = Cached(table.load)
     cached.get(1), cached.get(2)
@@ -146,6 +148,7 @@ def test_all_is_forgotten_when_something_was_missed(kept: tuple[Any, Get], table
         assert table.loaded == [1]
 
 
+@pytest.mark.quick
 def test_the_least_recently_asked_goes_first(kept: tuple[Any, Get], table: Table) -> None:
     cached, get = kept
     for key in (1, 2, 3, 1, 4):
@@ -159,6 +162,7 @@ def test_the_least_recently_asked_goes_first(kept: tuple[Any, Get], table: Table
     assert table.loaded == [2]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("options", [{"ttl": 0}, {"ttl": -1}, {"size": 0}])
 def test_a_cache_that_keeps_nothing_is_refused(options: dict[str, Any], table: Table) -> None:
     with pytest.raises(ValueError, match="at least one value"):
@@ -245,6 +249,7 @@ def test_a_load_that_began_before_a_change_answers_only_those_who_asked_before(
     assert table.loaded == [1, 1]
 
 
+@pytest.mark.quick
 def test_a_failed_load_does_not_take_a_later_one_along(table: Table) -> None:
     first, second = Gate(table, error=LookupError("down")), Gate(table)
     gates = [first, second]
@@ -300,6 +305,7 @@ async def test_a_cancelled_request_does_not_take_those_who_wait_along(table: Tab
     assert table.loaded == [1]
 
 
+@pytest.mark.quick
 async def test_an_error_that_nobody_waits_for_any_more_is_silent() -> None:
     opened = asyncio.Event()
 

@@ -81,6 +81,7 @@ def test_check_looks_for_your_own_models(database_url: URL, tmp_path: Path) -> N
     assert "ix_things_size" in result.stdout
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("path", ["nowhere:metadata", "json:nothing", "json:loads", "json", ""])
 def test_models_that_are_not_there_are_an_error(path: str) -> None:
     with pytest.raises(SettingsError, match="like an example"):
@@ -204,6 +205,7 @@ def test_partition_advice_writes_the_revision_and_exits_0(
     assert pgmodern(large_url, "partition-advice", "archives", "--write").returncode == 1
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [(["--write"], 2), (["--memory", "much"], 2), (["--memory", "0"], 2), (["nothing"], 1)],
@@ -403,6 +405,7 @@ def test_serve_searches_samples_with_the_model(
     assert result["similarity"] > 0.99
 
 
+@pytest.mark.quick
 def test_a_version_of_embeddings_is_retired_unless_it_is_the_current_one(
     engine: Engine, database_url: URL
 ) -> None:

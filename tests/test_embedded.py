@@ -90,6 +90,7 @@ def test_the_shell_s_locale_is_left_as_it_was(
     assert os.environ.get("LC_ALL") == before
 
 
+@pytest.mark.quick
 def test_without_the_package_the_cure_is_to_install_it_or_to_name_a_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,6 +101,7 @@ def test_without_the_package_the_cure_is_to_install_it_or_to_name_a_database(
     assert "pgmodern[embedded]" in raised.value.cure
 
 
+@pytest.mark.quick
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     home = tmp_path / "file" / "home"
@@ -118,6 +120,7 @@ def test_what_is_no_data_directory_is_left_as_it_was(home: Path) -> None:
     assert (data / "thesis.txt").read_text() == "years of work"
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("name", ["with space", "$(touch pwned)"])
 def test_a_path_that_a_shell_would_read_is_refused(
     name: str, home: Path, monkeypatch: pytest.MonkeyPatch

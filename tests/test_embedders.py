@@ -70,6 +70,7 @@ def test_padding_keeps_every_product(vectors: Any, dimensions: int) -> None:
     assert np.allclose(wide @ wide.T, vectors @ vectors.T)
 
 
+@pytest.mark.quick
 def test_a_vector_longer_than_the_column_is_refused() -> None:
     with pytest.raises(EmbedderError, match="gives 3 dimensions, the column takes 2"):
         padded(np.ones((1, 3), dtype=np.float32), 2)
@@ -132,6 +133,7 @@ def test_http_vectors_come_in_the_order_of_the_texts_at_length_one(endpoint: End
     assert headers["Authorization"] == "Bearer s3cret"
 
 
+@pytest.mark.quick
 def test_a_busy_endpoint_is_asked_again(endpoint: Endpoint) -> None:
     endpoint.replies = [busy, busy, as_openai]
     assert HttpEmbedder(endpoint.url, "a-model").embed(["one"]).shape == (1, 2)
@@ -143,6 +145,7 @@ def test_an_endpoint_that_stays_busy_is_an_error_with_its_cure(endpoint: Endpoin
         HttpEmbedder(endpoint.url, "a-model").embed(["one"])
 
 
+@pytest.mark.quick
 def test_a_refusal_is_not_tried_again_and_names_no_key(endpoint: Endpoint) -> None:
     endpoint.replies = [lambda _: (401, b"no")]
     with pytest.raises(EmbedderError, match="answered 401") as caught:
@@ -166,6 +169,7 @@ def test_another_kind_of_answer_is_an_error(endpoint: Endpoint, answer: bytes, c
         HttpEmbedder(endpoint.url, "a-model").embed(["one"])
 
 
+@pytest.mark.quick
 def test_an_endpoint_that_is_away_is_an_error(endpoint: Endpoint) -> None:
     endpoint.server.shutdown()
     endpoint.server.server_close()
@@ -173,6 +177,7 @@ def test_an_endpoint_that_is_away_is_an_error(endpoint: Endpoint) -> None:
         HttpEmbedder(endpoint.url, "a-model").embed(["one"])
 
 
+@pytest.mark.quick
 def test_settings_choose_the_embedder() -> None:
     assert isinstance(embedders.from_settings(Settings(None, Path())), LocalEmbedder)
     named = Settings(None, Path(), "https://example.org/v1", "a-model", "s3cret")

@@ -171,6 +171,7 @@ def test_a_statement_that_an_altered_table_outdated_fails_once_in_the_whole_pool
     engine.dispose()
 
 
+@pytest.mark.quick
 async def test_asynchronous_code_sees_an_outdated_statement_once_too(
     empty_database_url: URL, connect: Callable[[URL], psycopg.Connection]
 ) -> None:
@@ -216,6 +217,7 @@ def test_a_preset_sizes_the_pool_and_what_the_caller_says_wins(create: Create) -
     assert isinstance(create(NOWHERE, preset="serverless").pool, NullPool)
 
 
+@pytest.mark.quick
 @both
 def test_an_unknown_preset_is_refused_with_those_that_there_are(create: Create) -> None:
     with pytest.raises(SettingsError, match=r"'huge'(?s:.*)web, worker, serverless"):
@@ -243,6 +245,7 @@ def test_through_pgbouncer_nothing_is_prepared(
         assert not is_pooled(driver(connection))
 
 
+@pytest.mark.quick
 @both
 def test_pgbouncer_is_an_option_that_libpq_does_not_see(create: Create) -> None:
     for given in ("true", "false"):
@@ -258,6 +261,7 @@ def test_the_keyword_goes_before_the_url(empty_database_url: URL) -> None:
         assert _prepared_after_ten(connection) == 1
 
 
+@pytest.mark.quick
 @both
 def test_prepared_statements_through_pgbouncer_need_a_libpq_that_closes_them(
     create: Create, monkeypatch: pytest.MonkeyPatch
@@ -371,6 +375,7 @@ def test_a_password_in_the_server_s_own_words_is_hidden() -> None:
     assert '"***" in "***"' in error.cause
 
 
+@pytest.mark.quick
 def test_an_old_server_is_refused_with_both_versions_named() -> None:
     require_server(MINIMUM_SERVER)
     with pytest.raises(ServerTooOld, match=rf"PostgreSQL 15\b.*\b{MINIMUM_SERVER} or later"):

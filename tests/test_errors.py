@@ -14,6 +14,7 @@ EVERY_ERROR = [
 ]
 
 
+@pytest.mark.quick
 def test_the_docstring_draws_the_whole_tree() -> None:
     drawn = re.findall(r"^ +(?:[├└]── )?(\w+)", inspect.getdoc(errors) or "", re.MULTILINE)
     assert set(drawn) == {each.__name__ for each in EVERY_ERROR}

@@ -73,6 +73,7 @@ def test_it_ends_when_it_is_closed(empty_database_url: URL, database: psycopg.Co
     until(lambda: database.execute(LISTENING).fetchone() == (0,))
 
 
+@pytest.mark.quick
 def test_it_asks_a_silent_server_whether_it_is_there(
     empty_database_url: URL, database: psycopg.Connection
 ) -> None:
@@ -143,6 +144,7 @@ def test_a_network_that_swallows_everything_is_noticed(
         until(lambda: heard.payloads[-1] == "after")
 
 
+@pytest.mark.quick
 def test_a_server_that_is_not_there_yet_is_waited_for(
     empty_database_url: URL, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -156,6 +158,7 @@ def test_a_server_that_is_not_there_yet_is_waited_for(
             until(lambda: heard.interruptions == 1)
 
 
+@pytest.mark.quick
 def test_a_subscriber_that_fails_does_not_end_it(
     empty_database_url: URL, database: psycopg.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -175,6 +178,7 @@ def test_a_subscriber_that_fails_does_not_end_it(
     assert "not listening to songs: bad" in caplog.text
 
 
+@pytest.mark.quick
 def test_behind_a_pooler_it_is_refused(empty_database_url: URL, pooled: Callable[..., URL]) -> None:
     url, threads = pooled(empty_database_url), threading.active_count()
     with (

@@ -48,6 +48,7 @@ def test_short_work_says_nothing_on_the_way(caplog: pytest.LogCaptureFixture) ->
         assert caplog.messages == []
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("total", [7, 9, 5, 0, None])
 def test_on_a_terminal_the_bar_ends_full_whatever_was_estimated(total: int | None) -> None:
     console, shown = _terminal()
@@ -58,6 +59,7 @@ def test_on_a_terminal_the_bar_ends_full_whatever_was_estimated(total: int | Non
     assert "7/7" in shown.getvalue()
 
 
+@pytest.mark.quick
 def test_what_goes_wrong_inside_is_not_swallowed_nor_called_done(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

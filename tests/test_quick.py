@@ -14,10 +14,10 @@ pytest_plugins = ["pytester"]
 PROGRAM = """
 import sys
 import pytest
-from tests import quick
 
 class Names:
     def pytest_collection_finish(self, session):
+        from tests import quick
         names = set().union(*(quick.names_used(test) for test in session.items))
         with open(sys.argv[1], "w") as file:
             file.write("\\n".join(names))
@@ -30,7 +30,7 @@ sys.exit(pytest.main(["--collect-only", "-q", "-m", "quick", "--postgres=embedde
 def used(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """The names that quick tests use."""
     written = tmp_path_factory.mktemp("quick") / "names"
-    command = [sys.executable, "-c", PROGRAM.replace("\\\\n", "\\n"), str(written)]
+    command = [sys.executable, "-c", PROGRAM, str(written)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return set(written.read_text().splitlines())
@@ -48,7 +48,7 @@ def test_a_name_in_an_id_a_string_or_a_function_that_is_called_is_used(
     pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function")
     items, _ = pytester.inline_genitems(
         pytester.makepyfile(
-            test_it="""
+            test_names="""
             import pytest
             WRITTEN = ("op.in_a_constant()",)
 
@@ -57,7 +57,7 @@ def test_a_name_in_an_id_a_string_or_a_function_that_is_called_is_used(
 
             @pytest.fixture
             def fixed():
-                return dict(key="op.in_a_fixture")
+                return dict(key="op.in_a_fixture()")
 
             @pytest.mark.parametrize("kind", ["in-an-id"])
             def test_it(kind, fixed):

@@ -116,6 +116,7 @@ def test_the_session_of_a_killed_runner_is_waited_for(
     mine.close()
 
 
+@pytest.mark.quick
 def test_a_lost_lock_ends_the_run(
     engine: Engine, empty_database_url: URL, connect: Connect
 ) -> None:
@@ -137,6 +138,7 @@ def test_it_outlives_an_idle_session_timeout(empty_database_url: URL, connect: C
         require_alone(runner)
 
 
+@pytest.mark.quick
 def test_a_server_that_is_away_is_said() -> None:
     engine = create_engine("postgresql+psycopg://ann:geheim@127.0.0.1:1/db")
     with pytest.raises(DatabaseUnavailable) as raised, alone(engine):

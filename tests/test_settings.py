@@ -118,6 +118,7 @@ def test_home_is_absolute_and_knows_the_tilde(monkeypatch: pytest.MonkeyPatch) -
     assert read({"PGMODERN_HOME": ""}, NOWHERE).home == NOWHERE / ".pgmodern"
 
 
+@pytest.mark.quick
 def test_a_home_of_nobody_is_refused() -> None:
     with pytest.raises(SettingsError, match="PGMODERN_HOME"):
         read({"PGMODERN_HOME": "~nobody-of-that-name/x"}, NOWHERE)
@@ -142,6 +143,7 @@ def test_the_file_may_start_with_a_byte_order_mark(encoding: str, tmp_path: Path
     assert url.database == "café"
 
 
+@pytest.mark.quick
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes("# café\nDATABASE_URL=postgresql://h/db\n".encode("latin-1"))
     with pytest.raises(SettingsError, match=r"\.env"):

@@ -74,6 +74,7 @@ def test_the_rest_is_its_part_of_the_time_and_enough_for_the_wal(
     assert rest(UNHINDERED, seconds, wal) == 0
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("load", "found"),
     [
@@ -140,6 +141,7 @@ def test_no_commit_of_a_batch_is_waited_for(connection: Connection) -> None:
     assert connection.scalar(text("SHOW synchronous_commit")) == "on"
 
 
+@pytest.mark.quick
 def test_one_row_that_takes_too_long_is_an_error(connection: Connection) -> None:
     slow = VISIT.statement.replace(" WHERE", " FROM pg_sleep(1) WHERE")
     with pytest.raises(MigrationError, match="One row of songs"):
@@ -150,6 +152,7 @@ def test_one_row_that_takes_too_long_is_an_error(connection: Connection) -> None
         )
 
 
+@pytest.mark.quick
 def test_it_pauses_while_vacuum_works_on_the_table(
     empty_database_url: URL,
     connection: Connection,

@@ -145,6 +145,7 @@ def test_a_comment_keeps_what_else_it_says(session: Session) -> None:
         assert comment.count("pgmodern:") == 1
 
 
+@pytest.mark.quick
 def test_what_cannot_be_reached_changes_nothing(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +161,7 @@ def test_a_table_without_vectors_is_refused(session: Session) -> None:
         tune(session, Pebble.hnsw)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("recall", [0, -1, 1.01, float("nan")])
 def test_a_recall_is_a_part(recall: float, session: Session) -> None:
     with pytest.raises(ValueError, match="recall"):

@@ -275,6 +275,7 @@ def test_a_mapped_vector_is_not_replaced_by_a_wrong_one(value: Any, connection: 
             session.flush()
 
 
+@pytest.mark.quick
 def test_a_mapped_vector_is_set_to_null_and_back(connection: Connection) -> None:
     with Session(connection) as session:
         shape = Shape(full=[1, 2, 3])
@@ -290,6 +291,7 @@ def test_a_mapped_vector_is_set_to_null_and_back(connection: Connection) -> None
         assert session.execute(select(FULL)).scalar_one().tolist() == [4, 5, 6]
 
 
+@pytest.mark.quick
 def test_a_mapped_vector_that_did_not_change_is_not_written(connection: Connection) -> None:
     with Session(connection) as session:
         shape = Shape(full=[1, 2, 3])
@@ -304,6 +306,7 @@ def test_a_mapped_vector_that_did_not_change_is_not_written(connection: Connecti
         assert session.scalar(place) == before
 
 
+@pytest.mark.quick
 def test_a_connection_on_which_pgvector_is_registered_works_as_well(
     connection: Connection,
 ) -> None:
@@ -335,6 +338,7 @@ def test_a_vector_written_into_a_statement_is_the_same(
     assert connection.execute(select(column)).scalar_one().tolist() == [1, 2.5, -3]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("kind", [Vector(3), HalfVector(3)], ids=repr)
 def test_a_wrong_vector_is_not_written_into_a_statement(kind: Vector | HalfVector) -> None:
     engine = create_engine("postgresql://nowhere")
@@ -390,6 +394,7 @@ def test_wrong_bits_are_refused_before_anything_is_sent(
     assert connection.execute(select(func.count()).select_from(FLAGS)).scalar_one() == 0
 
 
+@pytest.mark.quick
 def test_bits_with_pgvector_registered_and_written_into_a_statement(
     connection: Connection,
 ) -> None:
@@ -402,6 +407,7 @@ def test_bits_with_pgvector_registered_and_written_into_a_statement(
     assert connection.execute(select(FLAGS.c.bits)).scalar_one().tolist() == BITS.tolist()
 
 
+@pytest.mark.quick
 def test_mapped_bits_are_written_when_they_changed(connection: Connection) -> None:
     place = text("SELECT ctid::text FROM flags")
     with Session(connection) as session:
@@ -417,6 +423,7 @@ def test_mapped_bits_are_written_when_they_changed(connection: Connection) -> No
         assert session.execute(select(FLAGS.c.bits)).scalar_one().tolist() == (~BITS).tolist()
 
 
+@pytest.mark.quick
 def test_bits_that_differ_least_are_the_nearest(connection: Connection) -> None:
     near, far = BITS.copy(), ~BITS
     near[0] = False

@@ -89,6 +89,7 @@ def test_a_second_one_of_a_name_in_a_revision_is_another(
     assert database.execute(VISITS).fetchall() == [(2,)]
 
 
+@pytest.mark.quick
 def test_the_table_of_states_is_left_to_the_next_run_while_somebody_reads_it(
     database: psycopg.Connection, connection: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:

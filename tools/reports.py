@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element, parse
@@ -23,7 +24,17 @@ class Proved:
     passed: Counter[str]
 
 
-NOTHING = Proved({}, set(), 0, Counter())
+def together(parts: Iterable[Proved]) -> Proved:
+    """Return what several runs have proved."""
+    whole = Proved({}, set(), 0, Counter())
+    for part in parts:
+        whole = Proved(
+            whole.survived | part.survived,
+            whole.changes | part.changes,
+            whole.random_models + part.random_models,
+            whole.passed + part.passed,
+        )
+    return whole
 
 
 def read(report: Path) -> Proved:

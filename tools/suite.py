@@ -1,8 +1,9 @@
 """Runs all that must hold, and says how long each part took: `python -m tools.suite`.
 
-The suite runs on the embedded server and, where Docker answers, on PostgreSQL in a container, side
-by side: each mostly waits for its own server. The second half runs only the tests that ask a
-server. What they report, as JUnit's XML, is left in the folder `.suite`.
+The quick tests run first, on the embedded server, and their coverage is measured: to measure all
+tests would double their time. Then the others run on the embedded server, in two workers, and
+side by side, where Docker answers, every test that asks a server runs on PostgreSQL in a
+container. What the tests report, as JUnit's XML, is left in the folder `.suite`.
 """
 
 import shutil
@@ -17,7 +18,24 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 REPORTS = ROOT / ".suite"
 PYTHON = sys.executable
-SLOWEST = "--durations=10"
+# A file stays in one worker, which makes the databases of its fixtures once.
+TWO_WORKERS = ("-n", "2", "--dist=loadfile")
+
+
+def _pytest(server: str, report: str, *options: str) -> list[str]:
+    xml = f"--junit-xml={REPORTS / report}.xml"
+    return ["pytest", f"--postgres={server}", "--durations=10", xml, *options]
+
+
+_COVERAGE = [PYTHON, "-m", "coverage"]
+# What an interrupted run measured is of other code.
+_BEFORE = [
+    ("lint", ["make", "--no-print-directory", "lint"]),
+    ("coverage: erase", [*_COVERAGE, "erase"]),
+    ("tests, quick", [*_COVERAGE, "run", "-m", *_pytest("embedded", "quick", "-m", "quick")]),
+    ("coverage: combine", [*_COVERAGE, "combine", "--quiet"]),
+    ("coverage: report", [*_COVERAGE, "report"]),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,46 +48,36 @@ class Part:
 
 
 def run() -> list[Part]:
-    """Run every part; return them in order, the whole last. Without lint nothing else is run."""
+    """Run every part; return them in order, the whole last.
+
+    Without lint, and without the quick tests, nothing else is run.
+    """
     started = time.monotonic()
     shutil.rmtree(REPORTS, ignore_errors=True)
     REPORTS.mkdir()
-    parts = [_part("lint", ["make", "--no-print-directory", "lint"])]
-    if not parts[0].exit_code:
-        # What a run that was interrupted measured is of other code.
-        subprocess.run([PYTHON, "-m", "coverage", "erase"], cwd=ROOT, check=True)
-        parts += [*_tests(), *_coverage()]
+    parts: list[Part] = []
+    for name, command in _BEFORE:
+        parts.append(_part(name, command))
+        if parts[-1].exit_code:
+            break
+    else:
+        parts += _halves()
     failed = any(part.exit_code for part in parts)
     return [*parts, Part("all", time.monotonic() - started, int(failed))]
 
 
-def _tests() -> list[Part]:
-    # Two workers, as the other half is done long before this one, and both wait for locks.
-    embedded = [PYTHON, "-m", "coverage", "run", "-m", *_pytest("embedded", "-n", "2")]
+def _halves() -> list[Part]:
+    embedded = [PYTHON, "-m", *_pytest("embedded", "embedded", "-m", "not quick", *TWO_WORKERS)]
     if not _docker_answers():
         print("Docker does not answer: the half of the suite on a container is not run.")
         return [_part("tests, embedded", embedded)]
     log = REPORTS / "container.log"
-    # Each has its output to itself.
-    container = [PYTHON, "-m", *_pytest("container", "-m", "server")]
+    container = [PYTHON, "-m", *_pytest("container", "container", "-m", "server")]
     with ThreadPoolExecutor() as pool:
         second = pool.submit(_part, "tests, container", container, log)
         parts = [_part("tests, embedded", embedded), second.result()]
     print(log.read_text())
     return parts
-
-
-def _pytest(server: str, *options: str) -> list[str]:
-    report = f"--junit-xml={REPORTS / server}.xml"
-    return ["pytest", f"--postgres={server}", SLOWEST, report, *options]
-
-
-def _coverage() -> list[Part]:
-    coverage = [PYTHON, "-m", "coverage"]
-    return [
-        _part("coverage: combine", [*coverage, "combine", "--quiet"]),
-        _part("coverage: report", [*coverage, "report"]),
-    ]
 
 
 def _part(name: str, command: Sequence[str], log: Path | None = None) -> Part:

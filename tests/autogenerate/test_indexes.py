@@ -103,6 +103,7 @@ def test_an_index_that_is_as_declared_is_left_alone(connection: Connection, kind
     assert changes(connection, table.metadata) == []
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(("kind", "other"), list(pairwise([*KINDS, "trigram"])))
 def test_an_index_that_is_another_kind_is_built_anew(
     connection: Connection, kind: str, other: str
@@ -171,6 +172,7 @@ def test_an_invalid_index_is_wanted_again(connection: Connection) -> None:
     assert ("add_index", "ix") in changes(connection, table.metadata)
 
 
+@pytest.mark.quick
 def test_an_index_over_a_column_that_is_to_come_is_built_anew(connection: Connection) -> None:
     before, after = songs(), songs()
     TrigramIndex("ix", before.c.title)

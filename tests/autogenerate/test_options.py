@@ -35,6 +35,7 @@ def test_versions_may_be_in_another_schema(project: Project) -> None:
     project.execute("SELECT version_num FROM kept.versions")
 
 
+@pytest.mark.quick
 def test_defaults_are_compared_when_that_is_asked_for(project: Project) -> None:
     before = songs(column("n", Integer, server_default=text("1")))
     after = songs(column("n", Integer, server_default=text("2")))
@@ -61,6 +62,7 @@ def test_a_hook_of_the_application_s_runs_first(project: Project) -> None:
     assert project.revise(metadata) == []
 
 
+@pytest.mark.quick
 def test_what_is_run_s_own_is_refused(project: Project) -> None:
     project.options = {"transactional_ddl": False}
     with pytest.raises(SettingsError, match="does not take transactional_ddl"):
@@ -77,6 +79,7 @@ def test_the_engine_may_be_one_of_ours(project: Project) -> None:
     project.engine.dispose()
 
 
+@pytest.mark.quick
 def test_a_revision_may_have_an_id_of_its_own(project: Project) -> None:
     before, after = songs(), songs(column("lyrics", Text), index("lyrics"))
     project.revise(before)

@@ -28,6 +28,7 @@ def test_a_table_that_is_dropped_says_how_much_is_lost() -> None:
     )
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("method", "rows", "is_long"),
     [

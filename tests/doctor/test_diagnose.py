@@ -50,6 +50,7 @@ def test_every_kind_at_once_is_found_by_a_stranger_and_cured(patient: Any, stran
     assert patient.findings() == []
 
 
+@pytest.mark.quick
 def test_the_worst_comes_first_and_only_what_is_asked_for(patient: Any) -> None:
     patient.execute(*ILL)
     assert patient.findings()[0]["kind"] == "invalid-index"
@@ -80,6 +81,7 @@ def test_what_is_locked_is_a_note_and_the_other_checks_go_on(patient: Any, conne
     assert {each["kind"] for each in found} == set(Kind)
 
 
+@pytest.mark.quick
 def test_nothing_can_be_written_and_no_setting_is_left(
     patient: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +98,7 @@ def test_nothing_can_be_written_and_no_setting_is_left(
         assert connection.execute(text(query)).one() == ("0", "0")
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("asked", [Kind.DUPLICATE_INDEX, Kind.COVERED_INDEX])
 def test_a_check_that_took_too_long_is_a_note_of_the_kind_that_was_asked_for(
     patient: Any, monkeypatch: pytest.MonkeyPatch, asked: Kind

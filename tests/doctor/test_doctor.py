@@ -1,5 +1,6 @@
 """`examine` finds what is missing, invalid or different, and says the cure."""
 
+import pytest
 from sqlalchemy import URL, Engine, create_engine, text
 
 from pgmodern.doctor import Finding, examine
@@ -26,6 +27,7 @@ def test_a_migrated_database_is_as_it_should_be(engine: Engine) -> None:
     assert {f.name for f in findings if f.kind == "index"} == declared
 
 
+@pytest.mark.quick
 def test_an_empty_database_lacks_everything_and_is_left_as_it_is(empty_database_url: URL) -> None:
     engine = create_engine(empty_database_url)
     found = bad(engine)
@@ -63,6 +65,7 @@ def test_a_dropped_extension_is_found_with_the_indexes_it_took(engine: Engine) -
     assert set(bad(engine)) == {"pg_trgm", "ix_tracks_title_trgm", "ix_artists_name_trgm"}
 
 
+@pytest.mark.quick
 def test_an_extension_out_of_reach_is_found(engine: Engine) -> None:
     run(engine, "CREATE SCHEMA elsewhere", "ALTER EXTENSION unaccent SET SCHEMA elsewhere")
     found = bad(engine)["unaccent"]

@@ -12,6 +12,7 @@ SONGS = """CREATE TABLE songs (title text, album int, disc int, name text REFERE
 ONE, TWO = "songs_name_fkey", "songs_album_disc_fkey"
 
 
+@pytest.mark.quick
 def test_what_is_missing_is_found_and_its_cure_builds_it(patient: Any) -> None:
     patient.execute(ALBUMS, SONGS)
     found = patient.findings()
@@ -72,6 +73,7 @@ def test_an_invalid_index_serves_none(patient: Any) -> None:
     assert patient.names(Kind.UNINDEXED_FOREIGN_KEY) == [TWO, ONE]
 
 
+@pytest.mark.quick
 def test_an_index_that_has_the_cure_s_name_is_not_replaced(patient: Any) -> None:
     patient.execute(ALBUMS, SONGS, "CREATE INDEX ix_songs_name ON songs (title)")
     (found,) = (each for each in patient.findings() if each["name"] == ONE)

@@ -70,6 +70,7 @@ def test_what_is_being_built_or_dropped_is_not_found_until_it_is_given_up(
         assert patient.names() == stranger.names() == ["ix"]
 
 
+@pytest.mark.quick
 def test_one_that_some_partitions_lack_is_found_and_not_dropped_with_its_parts(
     patient: Any,
 ) -> None:

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pytest
 
+
+@pytest.mark.quick
 def test_an_old_version_is_found_and_its_cure_updates_it(patient: Any) -> None:
     patient.execute("CREATE EXTENSION unaccent", "CREATE EXTENSION pg_trgm VERSION '1.5'")
     (found,) = patient.findings()

@@ -62,6 +62,7 @@ def test_nothing_is_said_where_nothing_can_be_pending(patient: Any, statement: s
     assert patient.findings(PENDING) == []
 
 
+@pytest.mark.quick
 def test_a_role_that_may_not_ask_is_told_what_it_lacks(patient: Any, stranger: Any) -> None:
     patient.execute("CREATE EXTENSION pgstattuple", *SONGS, FILL.format(10_000))
     patient.execute("SELECT pg_stat_force_next_flush()", "SELECT 1")

@@ -174,6 +174,7 @@ def test_one_that_a_deferrable_constraint_copies_enforces_sooner_and_stays(patie
     assert patient.findings() == []
 
 
+@pytest.mark.quick
 def test_an_invalid_index_covers_nothing(patient: Any) -> None:
     patient.execute(TABLE, "CREATE INDEX a ON songs (title)", "CREATE INDEX b ON songs (title)")
     patient.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'a'::regclass")

@@ -60,6 +60,7 @@ def test_the_rows_of_an_inheriting_table_are_its_own(patient: Any) -> None:
     assert patient.names() == ["covers"]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "granted",
     [[], ["GRANT SELECT ON songs TO PUBLIC", "ALTER TABLE songs ENABLE ROW LEVEL SECURITY"]],

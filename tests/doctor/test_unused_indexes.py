@@ -16,6 +16,7 @@ SONGS = (
 FLUSH = "SELECT pg_stat_force_next_flush()"
 
 
+@pytest.mark.quick
 def test_one_is_found_and_its_cure_removes_it(patient: Any) -> None:
     patient.execute(*SONGS, "CREATE INDEX ix ON songs (year)", "VACUUM ANALYZE songs")
     (found,) = patient.findings()
@@ -78,6 +79,7 @@ def test_an_index_of_a_table_that_is_read_whole_is_not_found(patient: Any) -> No
     assert patient.findings() == []
 
 
+@pytest.mark.quick
 def test_the_scans_of_a_partitioned_index_are_those_of_its_parts(patient: Any) -> None:
     patient.execute(
         "CREATE TABLE plays (at date, song int) PARTITION BY RANGE (at)",
@@ -94,6 +96,7 @@ def test_the_scans_of_a_partitioned_index_are_those_of_its_parts(patient: Any) -
     assert patient.findings() == []
 
 
+@pytest.mark.quick
 def test_young_statistics_prove_nothing_and_it_is_said(patient: Any) -> None:
     patient.execute(*SONGS, "CREATE INDEX ix ON songs (year)", "VACUUM ANALYZE songs")
     patient.execute("SELECT pg_stat_reset()")
@@ -108,6 +111,7 @@ def test_nothing_is_said_of_young_statistics_where_every_index_is_used(patient: 
     assert patient.findings(days=10_000) == []
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("statistics", "days", "reason"),
     [

@@ -9,6 +9,7 @@ from pgmodern.operations.names import derived
 SONGS = "CREATE TABLE songs (id int PRIMARY KEY, title text, of int)"
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "constraint", ["CHECK (id > 0)", "CHECK (true)", "FOREIGN KEY (of) REFERENCES songs"]
 )
@@ -34,6 +35,7 @@ def test_one_is_found_and_its_cure_validates_it(patient: Any, constraint: str) -
     assert patient.database.execute(query).fetchone() == (True,)
 
 
+@pytest.mark.quick
 def test_what_set_not_null_online_left_behind_is_ended_by_it(patient: Any) -> None:
     name = derived("pgmodern_not_null", "", "title")
     patient.execute(SONGS, f"ALTER TABLE songs ADD CONSTRAINT {name} CHECK (title <> '') NOT VALID")
@@ -45,6 +47,7 @@ def test_what_set_not_null_online_left_behind_is_ended_by_it(patient: Any) -> No
     assert patient.findings() == []
 
 
+@pytest.mark.quick
 def test_what_a_partitioning_left_behind_is_undone_by_its_reverse(patient: Any) -> None:
     patient.execute("CREATE TABLE plays (at date NOT NULL)")
     patient.execute(

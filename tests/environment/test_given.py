@@ -60,6 +60,7 @@ def test_a_given_connection_is_used_and_keeps_its_settings(
     assert head_of(engine) == HEAD
 
 
+@pytest.mark.quick
 def test_a_connection_in_a_transaction_is_refused_with_the_cure(
     empty_database_url: URL, alembic_ini: Path, connect: Connect
 ) -> None:
@@ -73,6 +74,7 @@ def test_a_connection_in_a_transaction_is_refused_with_the_cure(
     assert tables(connect(empty_database_url)) == set()
 
 
+@pytest.mark.quick
 def test_a_connection_in_autocommit_is_refused_with_the_cure(
     empty_database_url: URL, alembic_ini: Path, connect: Connect
 ) -> None:
@@ -86,6 +88,7 @@ def test_a_connection_in_autocommit_is_refused_with_the_cure(
     assert tables(connect(empty_database_url)) == set()
 
 
+@pytest.mark.quick
 def test_what_is_neither_an_engine_nor_a_connection_is_refused(
     empty_database_url: URL, alembic_ini: Path, connect: Connect
 ) -> None:

@@ -50,6 +50,7 @@ def upgrade(
     return run
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("url", "cause"),
     [

@@ -51,6 +51,7 @@ def test_a_script_waits_by_a_program_s_policy(written: Callable[..., str], revis
     assert "RESET lock_timeout" not in script
 
 
+@pytest.mark.quick
 def test_a_script_waits_by_the_policy_of_env_py(
     written: Callable[..., str], revise: Revise
 ) -> None:

@@ -52,6 +52,7 @@ def config(ini: Path, connection: Connection) -> Config:
     return Config(ini, attributes={"connection": connection, "lock_policy": POLICY})
 
 
+@pytest.mark.quick
 def test_a_given_connection_has_our_settings_for_every_statement(
     empty_database_url: URL, connect: Connect, given: Connection, revise: Revise
 ) -> None:

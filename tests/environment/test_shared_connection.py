@@ -29,6 +29,7 @@ def ini(revise: Revise) -> Path:
     return revise(MAKE)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("kind", [QueuePool, NullPool, StaticPool, SingletonThreadPool])
 def test_an_engine_whose_creator_returns_an_open_connection_is_refused(
     empty_database_url: URL, connect: Connect, ini: Path, kind: type[Pool]
@@ -60,6 +61,7 @@ def test_an_engine_whose_pool_shares_its_connection_is_refused(
     engine.dispose()
 
 
+@pytest.mark.quick
 def test_a_connection_that_is_all_that_its_engine_has_is_refused(
     empty_database_url: URL, connect: Connect, ini: Path
 ) -> None:

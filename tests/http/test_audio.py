@@ -164,6 +164,7 @@ async def test_only_what_passes_the_filters_is_found(
     assert await ids(client, "dark", filters=filters, threshold=0) == found
 
 
+@pytest.mark.quick
 async def test_the_others_like_a_sample_are_found(client: httpx.AsyncClient) -> None:
     response = await client.get(f"{SIMILAR}/2", params={"limit": 10})
     assert response.status_code == 200
@@ -227,6 +228,7 @@ async def test_bad_input_is_refused_before_anybody_is_asked(body: str) -> None:
     assert response.json()["detail"]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "path",
     ["x", "1.5", str(2**31), "1?limit=0", "1?limit=101", "1?threshold=2", "1?threshold=nan"],
@@ -334,6 +336,7 @@ def test_a_row_is_documented_field_by_field() -> None:
     assert list(SampleRow.model_fields) == [field.name for field in fields(SampleHit)]
 
 
+@pytest.mark.quick
 async def test_the_openapi_document_has_examples_that_are_answered(
     client: httpx.AsyncClient,
 ) -> None:

@@ -196,6 +196,7 @@ async def test_a_request_is_one_statement_without_begin_and_rollback(
     await until(admin, "state = 'idle' AND query LIKE '%tracks%' AND query NOT LIKE 'LOCK%'", 1)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(("row", "hit"), [(TrackRow, TrackHit), (ArtistRow, ArtistHit)])
 def test_a_row_is_documented_field_by_field(row: type[BaseModel], hit: type[Any]) -> None:
     assert list(row.model_fields) == [field.name for field in fields(hit)]

@@ -186,6 +186,7 @@ async def test_a_fault_of_our_own_is_a_500_that_tells_nothing(
     assert response.json() == {"detail": "Internal server error."}
 
 
+@pytest.mark.quick
 async def test_a_real_server_answers_logs_the_fault_once_and_leaves_no_session_behind(
     broken: None, database_url: URL, admin: AsyncConnection, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -232,6 +233,7 @@ def test_any_other_sqlstate_is_a_fault_of_the_application(sqlstate: str) -> None
     assert why_unavailable(raised(errors.lookup(sqlstate)("connection refused"))) is None
 
 
+@pytest.mark.quick
 def test_an_error_without_a_sqlstate_is_away_only_where_it_is_operational() -> None:
     assert why_unavailable(raised(psycopg.OperationalError("words that nobody reads")))
     assert why_unavailable(raised(psycopg.ProgrammingError("connection refused"))) is None

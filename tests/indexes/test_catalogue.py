@@ -62,6 +62,7 @@ def test_each_index_of_the_models_is_what_the_migrations_built(
         assert existing(connection, str(index.name)) == declared(connection, index)
 
 
+@pytest.mark.quick
 def test_the_models_declare_every_index_that_the_migrations_build(
     migrated_database_url: URL,
 ) -> None:
@@ -159,6 +160,7 @@ def test_a_table_of_that_name_is_no_index(connection: Connection) -> None:
     assert existing(connection, "songs") is None
 
 
+@pytest.mark.quick
 def test_what_the_database_cannot_build_yet_is_a_difference(connection: Connection) -> None:
     table = songs()
     table.append_column(Column("lyrics", Text))
@@ -245,6 +247,7 @@ def test_an_owner_who_may_make_no_temporary_table_can_look(
     assert owner.exec_driver_sql(left).scalar() == 0
 
 
+@pytest.mark.quick
 def test_a_role_that_may_make_no_table_at_all_is_told_what_it_needs(
     connection: Connection, owner: Connection
 ) -> None:

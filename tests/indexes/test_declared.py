@@ -225,6 +225,7 @@ def test_a_copied_table_has_the_same_indexes() -> None:
     assert definitions == {index.name: _ddl(index) for index, _ in DECLARED}
 
 
+@pytest.mark.quick
 def test_the_extensions_follow_from_indexes_and_columns() -> None:
     assert required_extensions(Base.metadata) == {VECTOR, PG_TRGM, UNACCENT}
     plain = MetaData()

@@ -111,6 +111,7 @@ def test_what_vector_cannot_index_is_indexed_as_halfvec(
     assert session.scalar(nearest) == 1
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "column",
     [
@@ -178,6 +179,7 @@ def test_a_coarse_index_serves_the_distance_of_what_it_holds(
         assert found[number] == pytest.approx(expected, abs=2e-3, rel=1e-3)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "options",
     [
@@ -195,6 +197,7 @@ def test_what_a_coarse_index_cannot_hold_is_refused(options: dict[str, Any]) -> 
         HnswIndex("ix_c", Column("c", Vector(8)), **options)
 
 
+@pytest.mark.quick
 def test_less_than_was_asked_for_cannot_be_put_in_order() -> None:
     with pytest.raises(ValueError, match="oversampling"):
         HnswIndex("ix_c", Column("c", Vector(8)), prefix=4, oversampling=0)

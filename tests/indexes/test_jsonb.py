@@ -173,6 +173,7 @@ def test_a_range_of_texts_has_ends_that_are_soon_compared(notes: Session) -> Non
             Note.words.between(low, high)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "value", ["1", True, False, float("nan"), float("inf"), Decimal("sNaN"), -Decimal("inf")]
 )
@@ -183,6 +184,7 @@ def test_what_is_no_number_is_refused_where_numbers_are_held(value: Any) -> None
         Note.number.between(value, None)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("value", ["\x00", "pop\x00", "\ud800", "x" * 300 + "\x00"])
 def test_what_no_jsonb_text_holds_is_refused(value: str) -> None:
     for condition in (Note.words.equals, lambda each: Note.words.between(None, each)):

@@ -34,6 +34,7 @@ def test_a_comment_allows_what_it_names(upgrade: Upgrade, comment: str, left: li
     assert rules(upgrade(BODY, more=comment)) == left
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("comment", "said"),
     [

@@ -58,6 +58,7 @@ def test_what_is_the_application_s_is_found(
     assert not {"shop", "settings", "plain", "inner"} & sys.modules.keys()
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "statement",
     [

@@ -151,6 +151,7 @@ def test_pending_is_what_the_database_lacks(
     assert sorted(script.revision for script in History(ini).pending()[0]) == sorted(expected)
 
 
+@pytest.mark.quick
 def test_the_database_is_only_read(
     ini: Path,
     at: Callable[..., None],
@@ -181,6 +182,7 @@ def test_no_configuration_is_an_error(tmp_path: Path) -> None:
         lint(tmp_path / "nowhere.ini", "base:head")
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("source", "said"),
     [("import nowhere", "No module named 'nowhere'"), ("def", "invalid syntax"), ("x = 1", "x.py")],
@@ -194,6 +196,7 @@ def test_a_file_that_python_or_alembic_cannot_read_is_an_error(
     assert "x.py" in raised.value.cause
 
 
+@pytest.mark.quick
 def test_a_configuration_that_is_none_is_an_error(tmp_path: Path) -> None:
     ini = tmp_path / "alembic.ini"
     ini.write_text("nothing")

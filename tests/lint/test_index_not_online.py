@@ -19,6 +19,7 @@ def found(ini: Path, asked: str | None = "0002", large: int = LARGE) -> list[str
     return [each.message.partition(":")[0].partition(" waits")[0] for each in judged]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
@@ -150,6 +151,7 @@ def test_a_database_says_which_tables_are_large(
         assert found(ini, None, large=101) == []
 
 
+@pytest.mark.quick
 @pytest.mark.usefixtures("database")
 def test_the_rows_are_said(upgrade: Upgrade) -> None:
     ini = upgrade('op.create_index("ix", "large", ["id"])\nop.drop_index("ix_large")')

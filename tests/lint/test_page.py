@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from pgmodern.lint import RULES
 from pgmodern.lint.page import MARK, page
 
@@ -13,6 +15,7 @@ def test_the_page_is_made_of_the_rules() -> None:
     assert page(written) == written, "run: python -m pgmodern.lint.page docs/lint.md"
 
 
+@pytest.mark.quick
 def test_what_is_before_the_mark_stays_and_what_is_after_is_made_anew() -> None:
     made = page(f"# By hand\n\n{MARK}\nold")
     assert made.startswith(f"# By hand\n\n{MARK}\n")

@@ -58,6 +58,7 @@ def test_nothing_is_said_to_be_nothing() -> None:
     assert list(report.annotations([])) == []
 
 
+@pytest.mark.quick
 def test_json_has_all_of_it() -> None:
     (found,) = json.loads(report.as_json([FINDING]))
     assert found == {

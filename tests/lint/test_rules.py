@@ -34,6 +34,7 @@ def _importable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Non
         del sys.modules[name]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("rule", RULES, ids=of)
 def test_the_bad_example_is_found_at_its_marks(
     rule: Rule, project: Project, only: Callable[[Rule], None]

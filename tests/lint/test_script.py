@@ -80,12 +80,14 @@ def test_a_revision_that_fails_is_said_and_the_others_are_judged(project: Projec
     assert "AttributeError" in found[0].message
 
 
+@pytest.mark.quick
 def test_an_operation_s_own_refusal_is_said_in_its_words(upgrade: Upgrade) -> None:
     ini = upgrade('op.backfill_online("all", table="songs", statement="UPDATE songs SET id = id")')
     reason = "MigrationError: The statement of backfill 'all' has no {range}."
     assert written(ini).unwritten == reason
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("env", ["raise RuntimeError('of env.py')", "1 / 0"])
 def test_an_env_py_that_fails_is_an_error(project: Project, env: str) -> None:
     with pytest.raises(MigrationError, match=r"0001: \w+: (of env|division)"):

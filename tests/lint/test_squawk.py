@@ -65,6 +65,7 @@ def rules(ini: Path, asked: str = "0002") -> list[str]:
     return [each.rule.removeprefix("squawk:") for each in lint(ini, asked)]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("body", [OPERATIONS, TRANSACTIONAL])
 def test_the_operations_of_ours_are_not_found(upgrade: Upgrade, body: str) -> None:
     assert rules(upgrade(body)) == []
@@ -126,6 +127,7 @@ def test_each_hazard_is_found_once(upgrade: Upgrade, body: str, expected: list[s
     assert sorted(rules(upgrade(body))) == sorted(expected)
 
 
+@pytest.mark.quick
 def test_the_finding_has_the_line_the_statement_and_a_cure(upgrade: Upgrade) -> None:
     ini = upgrade(
         """
@@ -228,6 +230,7 @@ def test_without_squawk_the_cure_says_what_to_install(
     assert lint(ini, "0002", squawk=False) == []
 
 
+@pytest.mark.quick
 def test_a_squawk_that_does_not_answer_is_an_error(
     upgrade: Upgrade, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -56,6 +56,7 @@ def test_a_table_is_created_with_all_that_belongs_to_it(
     assert more == (":x",)
 
 
+@pytest.mark.quick
 def test_a_table_that_is_there_is_left_as_it_is(database: psycopg.Connection, apply: Apply) -> None:
     database.execute("CREATE TABLE labels (other text)")
     before = oid(database)

@@ -189,6 +189,7 @@ def test_writes_go_on_when_a_key_column_is_renamed_or_dropped(
     assert heard() == [{"id": ["1"], "title": None}] * 2
 
 
+@pytest.mark.quick
 def test_names_may_be_odd(database: psycopg.Connection, apply: Apply, heard: Heard) -> None:
     odd = 'new_rows: "%s" it\'s'
     names = {"schema": sql.Identifier("m's"), "odd": sql.Identifier(odd)}
@@ -218,6 +219,7 @@ def test_the_channel_has_the_schema_s_name_too(
     assert [notify.payload for notify in database.notifies(timeout=0)] == ['{"id" : ["1"]}']
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("keys", "options", "words"),
     [([], {}, "No key columns"), (["id"], {"channel": "é" * 32}, "more than 63 bytes")],

@@ -75,6 +75,7 @@ def test_one_that_is_there_but_not_valid_is_validated(
     assert (same, valid) == (oid, True)
 
 
+@pytest.mark.quick
 def test_an_owner_needs_temporary_tables_only_where_one_is_there(
     database: psycopg.Connection, owner: str, apply: Apply
 ) -> None:
@@ -243,6 +244,7 @@ def test_the_script_refuses_another_of_that_name_and_violating_rows(
     assert valid
 
 
+@pytest.mark.quick
 def test_each_is_the_reverse_of_the_other_and_both_are_rendered(
     database: psycopg.Connection, apply: Apply
 ) -> None:
@@ -352,6 +354,7 @@ def test_a_replacement_of_the_same_definition_is_added_validated_or_left(
     assert not there or oid == there[0][0], "it was dropped"
 
 
+@pytest.mark.quick
 def test_a_replacement_may_be_not_valid(database: psycopg.Connection, apply: Apply) -> None:
     database.execute("INSERT INTO songs (title) VALUES ('x')")
     apply(add())
@@ -360,6 +363,7 @@ def test_a_replacement_may_be_not_valid(database: psycopg.Connection, apply: App
     assert not valid
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("definition", ["UNIQUE (title)", "FOREIGN KEY (id) REFERENCES songs (id)"])
 def test_what_is_no_check_is_not_replaced(
     empty_database_url: URL,

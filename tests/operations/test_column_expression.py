@@ -68,6 +68,7 @@ def test_every_row_is_generated_anew(generated: psycopg.Connection, apply: Apply
     assert loud(generated)[2] == "c!: %"
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("version", [17, 99])
 def test_an_older_server_is_refused_with_the_cure(
     generated: psycopg.Connection,
@@ -156,6 +157,7 @@ def test_another_expression_knows_its_way_back(generated: psycopg.Connection, ap
         SetColumnExpression("songs", "loud", "lower(title)").reverse()
 
 
+@pytest.mark.quick
 def test_the_way_back_generates_the_column_and_its_indexes_anew(
     empty_database_url: URL, generated: psycopg.Connection, dump: Dump, apply: Apply
 ) -> None:
@@ -178,6 +180,7 @@ def test_the_way_back_generates_the_column_and_its_indexes_anew(
         DropColumnExpression("songs", "loud").reverse()
 
 
+@pytest.mark.quick
 def test_a_virtual_one_is_changed_without_a_row_and_not_dropped(
     database: psycopg.Connection, apply: Apply
 ) -> None:

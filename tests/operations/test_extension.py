@@ -205,6 +205,7 @@ def test_an_update_to_what_the_server_does_not_have_is_refused(
     assert "99.1 or later is needed" in psql(empty_database_url, script(step)).stderr
 
 
+@pytest.mark.quick
 def test_what_is_not_there_is_not_updated(
     empty_database_url: URL,
     database: psycopg.Connection,
@@ -219,6 +220,7 @@ def test_what_is_not_there_is_not_updated(
     assert version(database) is None
 
 
+@pytest.mark.quick
 def test_who_may_not_update_it_needs_an_administrator(
     database: psycopg.Connection, owner: str, apply: Apply
 ) -> None:

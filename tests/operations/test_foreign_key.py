@@ -144,6 +144,7 @@ def test_another_of_that_name_is_refused_and_both_are_shown(
     assert keys(database) == before
 
 
+@pytest.mark.quick
 def test_orphans_are_named_and_new_ones_are_refused(
     database: psycopg.Connection, apply: Apply
 ) -> None:
@@ -316,6 +317,7 @@ def everything(database: psycopg.Connection) -> list[Any]:
     ).fetchall()
 
 
+@pytest.mark.quick
 def test_partitions_that_have_it_are_not_scanned_again(
     database: psycopg.Connection, apply: Apply
 ) -> None:

@@ -374,6 +374,7 @@ def test_an_index_that_another_session_builds_is_waited_for_and_kept(
     assert found[0] == started[0]
 
 
+@pytest.mark.quick
 def test_a_constraint_s_index_is_not_dropped(database: psycopg.Connection, apply: Apply) -> None:
     database.execute("ALTER TABLE songs ADD CONSTRAINT ix UNIQUE (title)")
     with pytest.raises(MigrationError, match="constraint"):
@@ -418,6 +419,7 @@ def test_each_is_the_reverse_of_the_other(database: psycopg.Connection, apply: A
     assert found[1] == before[1]
 
 
+@pytest.mark.quick
 def test_an_owner_who_may_make_no_temporary_table_may(
     database: psycopg.Connection, owner: str, apply: Apply
 ) -> None:
@@ -431,6 +433,7 @@ def test_an_owner_who_may_make_no_temporary_table_may(
     assert names(database) == set()
 
 
+@pytest.mark.quick
 def test_what_is_rendered_runs(
     database: psycopg.Connection, apply: Apply, render: Callable[[Any], str]
 ) -> None:

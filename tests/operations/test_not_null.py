@@ -152,6 +152,7 @@ def test_rows_are_checked_while_others_read_and_write(
     assert state(database) == (True, [])
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("given", ["online", "script"])
 def test_a_not_null_that_is_not_valid_is_validated(
     empty_database_url: URL,
@@ -180,6 +181,7 @@ def test_a_not_null_that_is_not_valid_is_validated(
     assert database.execute(valid.encode()).fetchone() == (True,)
 
 
+@pytest.mark.quick
 def test_a_column_that_is_not_there_is_said_so(apply: Apply) -> None:
     for step in (set_it(column="nothing"), drop_it(column="nothing"), set_it("nothing")):
         with pytest.raises(MigrationError, match="nothing"):
@@ -214,6 +216,7 @@ def test_the_script_refuses_rows_that_hold_null(
     assert state(database) == (True, [])
 
 
+@pytest.mark.quick
 def test_each_is_the_reverse_of_the_other_and_both_are_rendered(
     database: psycopg.Connection, apply: Apply
 ) -> None:

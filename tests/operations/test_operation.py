@@ -45,6 +45,7 @@ def test_the_directive_is_shown_and_what_it_is_about(
     assert operation.to_diff_tuple() == shown
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("operation", ALL, ids=lambda each: type(each).__name__)
 def test_each_shows_what_it_is_about(operation: Any) -> None:
     directive, *about = operation.to_diff_tuple()

@@ -150,6 +150,7 @@ def content(operation: Any) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("operation", ALL, ids=lambda each: type(each).__name__)
 def test_what_is_written_is_the_operation(operation: Any, render: Render) -> None:
     recorder = Recorder(type(operation))
@@ -158,6 +159,7 @@ def test_what_is_written_is_the_operation(operation: Any, render: Render) -> Non
     assert content(found) == content(operation)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("operation", REVERSIBLE, ids=lambda each: type(each).__name__)
 def test_the_way_back_and_forth_again_is_the_operation(operation: Any) -> None:
     there_and_back = operation.reverse().reverse()
@@ -166,12 +168,14 @@ def test_the_way_back_and_forth_again_is_the_operation(operation: Any) -> None:
         assert content(there_and_back) == content(operation)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("operation", UNKNOWN, ids=lambda each: type(each).__name__)
 def test_what_is_not_known_cannot_be_reversed(operation: Any) -> None:
     with pytest.raises(ValueError, match="odd"):
         operation.reverse()
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("operation", COMMENTED, ids=lambda each: type(each).__name__)
 def test_a_search_vector_that_is_not_known_is_a_comment_on_the_way_back(
     operation: Any, render: Render
@@ -181,6 +185,7 @@ def test_a_search_vector_that_is_not_known_is_a_comment_on_the_way_back(
     assert render(back).startswith(f"# {ODD}.words: not brought back")
 
 
+@pytest.mark.quick
 def test_some_cannot_be_reversed() -> None:
     for operation in (
         BackfillOnline(BACKFILL),

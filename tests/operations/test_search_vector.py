@@ -358,6 +358,7 @@ def test_a_table_may_be_in_another_schema(
     assert "words" not in str(remains(database))
 
 
+@pytest.mark.quick
 def test_what_is_rendered_runs(
     database: psycopg.Connection, apply: Apply, render: Callable[[Any], str]
 ) -> None:
@@ -478,6 +479,7 @@ def test_a_replacement_does_not_wait_for_those_who_read(
     assert words(database, 1) == "'nº':1A"
 
 
+@pytest.mark.quick
 def test_a_replacement_needs_the_column(
     empty_database_url: URL,
     database: psycopg.Connection,
@@ -540,6 +542,7 @@ def test_a_table_with_rows_is_not_for_adding_at_once(
     assert words(database, 3) == "'waterloo':1A"
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("schema", [None, 'Other "%s":'])
 def test_odd_names_and_another_schema_of_what_changes_one(
     empty_database_url: URL,

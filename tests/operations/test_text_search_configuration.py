@@ -83,6 +83,7 @@ def test_it_is_immutable_so_that_an_index_may_use_it(
     database.execute("CREATE INDEX ON songs USING gin (to_tsvector('public.plain', title))")
 
 
+@pytest.mark.quick
 def test_it_goes_and_comes_again(database: psycopg.Connection, apply: Apply) -> None:
     for _ in range(2):
         apply(create)
@@ -92,6 +93,7 @@ def test_it_goes_and_comes_again(database: psycopg.Connection, apply: Apply) -> 
         assert database.execute(left).fetchone() == (0,)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "user",
     [

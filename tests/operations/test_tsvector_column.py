@@ -79,6 +79,7 @@ def test_one_that_was_changed_by_hand_is_told_by_its_source(changed: Any) -> Non
     assert vector(read.column, read.sources, read.configuration).source == ours.source != source
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "changed",
     [

@@ -82,6 +82,7 @@ def test_an_index_that_cannot_be_built_in_time_is_gone(
     assert names(database) == {"ix"}
 
 
+@pytest.mark.quick
 def test_a_successor_whose_predecessor_cannot_be_dropped_in_time_is_named_and_taken_up(
     empty_database_url: URL,
     database: psycopg.Connection,
@@ -113,6 +114,7 @@ def test_a_successor_whose_predecessor_cannot_be_dropped_in_time_is_named_and_ta
     assert comment == ("kept",)
 
 
+@pytest.mark.quick
 def test_a_successor_is_dropped_when_the_old_index_is_needed_by_now(
     database: psycopg.Connection, apply: Apply
 ) -> None:

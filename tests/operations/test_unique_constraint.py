@@ -126,11 +126,13 @@ def test_another_of_that_name_is_refused_and_both_are_shown(
     assert remains(database) == before
 
 
+@pytest.mark.quick
 def test_a_primary_key_of_that_name_is_another(database: psycopg.Connection, apply: Apply) -> None:
     with pytest.raises(MigrationError, match=r"is PRIMARY KEY \(id\), not UNIQUE \(id\)"):
         apply(add("id", name="songs_pkey"))
 
 
+@pytest.mark.quick
 def test_an_index_of_that_name_on_another_table_is_refused(
     database: psycopg.Connection, apply: Apply
 ) -> None:
@@ -140,6 +142,7 @@ def test_an_index_of_that_name_on_another_table_is_refused(
     assert remains(database) == []
 
 
+@pytest.mark.quick
 def test_duplicates_are_shown_and_nothing_is_left(
     empty_database_url: URL, database: psycopg.Connection, apply: Apply, script: Script, psql: Psql
 ) -> None:
@@ -157,6 +160,7 @@ def test_duplicates_are_shown_and_nothing_is_left(
         database.execute("INSERT INTO songs (title, album) VALUES ('a', 'x')")
 
 
+@pytest.mark.quick
 def test_nulls_are_duplicates_only_where_they_are_not_distinct(
     database: psycopg.Connection, apply: Apply
 ) -> None:
@@ -243,6 +247,7 @@ def test_it_gives_way_to_a_transaction_that_reads_the_table(
     assert [name for _, name, _ in remains(database)] == ["uq", "uq"]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("schema", [None, 'Other "%s":'])
 def test_odd_names_and_another_schema(
     empty_database_url: URL,

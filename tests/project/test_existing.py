@@ -133,6 +133,7 @@ def test_a_url_s_password_is_not_shown(tmp_path: Path) -> None:
     assert "s3%cret" not in repr(there)
 
 
+@pytest.mark.quick
 def test_without_metadata_env_py_is_not_changed(tmp_path: Path) -> None:
     initialised(tmp_path, "generic")
     there = found(tmp_path)
@@ -143,6 +144,7 @@ def test_without_metadata_env_py_is_not_changed(tmp_path: Path) -> None:
     assert contents(tmp_path) == before
 
 
+@pytest.mark.quick
 def test_an_old_env_py_is_not_overwritten(shop: Path) -> None:
     there = found(shop)
     there.env.with_name("env.py.orig").write_text("older")
@@ -152,6 +154,7 @@ def test_an_old_env_py_is_not_overwritten(shop: Path) -> None:
     assert contents(shop) == before
 
 
+@pytest.mark.quick
 def test_several_databases_are_not_for_run(tmp_path: Path) -> None:
     env = initialised(tmp_path, "multidb")
     with pytest.raises(ProjectError, match="migrates several databases"):
@@ -167,6 +170,7 @@ def test_a_project_that_was_laid_down_is_as_it_should_be(tmp_path: Path) -> None
     assert (there.diff, there.obstacles, there.advice) == ("", (), ())
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -187,6 +191,7 @@ def test_env_py_is_found_however_it_is_named(name: str, text: str, tmp_path: Pat
     assert there.diff.startswith("--- app/db/migrations/env.py\t\n")
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("name", "text", "problem"),
     [

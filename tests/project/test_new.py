@@ -38,6 +38,8 @@ def shop(tmp_path: Path) -> Path:
     return tmp_path / "my shop"
 
 
+@pytest.mark.quick
+@pytest.mark.quick
 def test_every_file_is_written_and_named(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("app = 1\n")
     (tmp_path / "migrations").mkdir()
@@ -160,6 +162,7 @@ def test_a_link_that_leads_nowhere_is_not_written_through(tmp_path: Path) -> Non
     assert not (tmp_path / "nowhere").exists()
 
 
+@pytest.mark.quick
 def test_what_the_system_refuses_is_one_message(tmp_path: Path) -> None:
     for directory in (Path("/proc/shop"), tmp_path / ("long" * 100)):
         with pytest.raises(ProjectError, match="could not be written"):

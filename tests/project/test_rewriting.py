@@ -8,6 +8,7 @@ import pytest
 from pgmodern.project.rewriting import is_of_several_databases, rewritten, runs
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -213,6 +214,7 @@ def test_what_run_takes_of_configure_is_kept_with_what_it_needs() -> None:
     )
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("given", "named"),
     [

@@ -117,6 +117,7 @@ def test_a_batch_finds_what_each_finds_alone(
     assert [tuple(row) for row in session.execute(batch(search, sought, *kinds))] == alone
 
 
+@pytest.mark.quick
 def test_of_nothing_nothing_is_found(session: Session) -> None:
     search = SEARCHES["fuzzy"][0]
     assert session.execute(batch(search, [], Text())).all() == []

@@ -170,6 +170,7 @@ def test_no_more_come_than_asked_for(limit: int, session: Session) -> None:
     assert len(_found(session, Essay.stored, "w2 w3", limit)) == limit
 
 
+@pytest.mark.quick
 def test_conditions_hold_for_every_row(session: Session) -> None:
     found = session.execute(bm25(Essay.stored, "w2 w3 w5", 50, where=[Essay.id > 300])).all()
     assert found

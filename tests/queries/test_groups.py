@@ -97,6 +97,7 @@ def test_each_group_comes_with_its_last_members_and_in_its_order(
     assert found == list(_expected(notes, len(minutes), n))
 
 
+@pytest.mark.quick
 def test_only_the_groups_asked_for_come(rooms: Session) -> None:
     _add(rooms, [[1, 2], [3], [4]])
     groups = select(Room.number, Room.name).where(Room.number < 2).order_by(Room.number).limit(1)
@@ -130,6 +131,7 @@ def test_a_number_that_is_none_is_refused(n: int) -> None:
         _last(n)
 
 
+@pytest.mark.quick
 def test_an_order_that_is_not_selected_is_refused() -> None:
     groups, members = select(Room.number), select(Note.id)
     with pytest.raises(ValueError, match="minute is not selected"):

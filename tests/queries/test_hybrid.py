@@ -114,6 +114,7 @@ def test_the_limit_keeps_the_best(searches: Session) -> None:
     assert _fused(searches, [Leg(one)], 0) == {}
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("weights", [[], [0.0], [0.0, 0.0], [-1.0, 2.0]])
 def test_weights_that_make_no_score_are_refused(weights: list[float]) -> None:
     nothing = select(Scored.id, Scored.score)

@@ -207,6 +207,7 @@ def _scans(plan: Any, index: str) -> int:
     return here + _scans(plan.get("Plans", []), index)
 
 
+@pytest.mark.quick
 def test_a_condition_may_speak_of_another_table(session: Session) -> None:
     loud = select(Silence.id).where(Silence.id % 2 == 0)
     found = _found(session, Sound.l2, ASKED[0], 20, where=[Sound.id.in_(loud)])
@@ -325,6 +326,7 @@ def test_a_vector_without_a_direction_is_near_to_nothing(session: Session) -> No
     assert {row.score for row in found} == {0.0}
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("index", [Sound.cosine, Sound.product], ids=lambda index: str(index.name))
 def test_the_nearest_come_first_even_where_scores_are_all_one_or_zero(
     index: HnswIndex, session: Session

@@ -164,11 +164,13 @@ class Code(TypeDecorator[complex]):
     cache_ok = True
 
 
+@pytest.mark.quick
 def test_what_only_the_type_can_tell_is_left_to_it() -> None:
     order = (column("code", Code), column("vector", Vector(2)), TABLE.c.id)
     assert checked((1j, [1, 2], uuid.UUID(int=1)), order) == (1j, [1, 2], uuid.UUID(int=1))
 
 
+@pytest.mark.quick
 def test_an_order_that_would_lose_rows_is_refused() -> None:
     order = (TABLE.c.read, TABLE.c.id)
     with pytest.raises(ValueError, match="read, which may be NULL"):

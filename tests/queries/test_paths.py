@@ -226,6 +226,7 @@ def test_what_is_too_weak_is_not_gone_on_from(mode: str, roads: Session) -> None
     assert _read(plans[1]) * 20 < _read(plans[0])
 
 
+@pytest.mark.quick
 def test_conditions_hold_for_every_edge(roads: Session) -> None:
     _build(roads, [(0, 1, "a", 1), (1, 2, "b", 1), (0, 2, "a", 0.5), (0, 2, "b", 0.25)])
     only_a = [Road.kind == "a"]
@@ -237,6 +238,7 @@ def test_conditions_hold_for_every_edge(roads: Session) -> None:
     assert [walk[3] for walk in _found(roads, Reach(), 2)] == [["a", "b"], ["a"], ["b"]]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("part", ["hops", "fan_out", "breadth"])
 def test_a_reach_that_leads_nowhere_is_refused(part: str) -> None:
     with pytest.raises(ValueError, match="at least 1"):

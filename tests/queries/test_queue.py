@@ -110,6 +110,7 @@ def test_what_waits_longest_comes_first_and_what_is_done_no_more(
         assert _done(worker, queue, []) == 0
 
 
+@pytest.mark.quick
 def test_workers_pass_over_what_others_have_and_get_what_those_gave_back(tables: Engine) -> None:
     _fill(tables, [(owner, 1) for owner in range(6)])
     with tables.connect() as one, tables.connect() as other:

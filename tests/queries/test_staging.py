@@ -247,6 +247,7 @@ def test_an_enumeration_is_loaded(session: Session) -> None:
     assert session.scalar(select(cast(table.c.v, Text))) == "red"
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("kind", "value"), [(DateTime(timezone=True), NOW.replace(tzinfo=None)), (DateTime(), NOW)]
 )
@@ -270,6 +271,7 @@ def test_columns_are_named_by_key_and_written_by_name(notes: Session) -> None:
     assert notes.execute(held).all() == [(1, "a"), (2, "c")]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("kind", "value"),
     [
@@ -290,6 +292,7 @@ def test_a_number_that_does_not_fit_is_refused_and_never_cut_off(
         list(staging.encoded([[value]]))
 
 
+@pytest.mark.quick
 def test_the_largest_numbers_arrive_whole(notes: Session) -> None:
     kinds: list[type[TypeEngine[Any]]] = [SmallInteger, Integer, BigInteger, REAL]
     numbers = Table("n", MetaData(), *(Column(f"c{n}", kind) for n, kind in enumerate(kinds)))
@@ -319,6 +322,7 @@ class Colour(enum.Enum):
     BLUE = "blue as the sky"
 
 
+@pytest.mark.quick
 def test_what_the_application_makes_of_a_value_is_what_is_stored(notes: Session) -> None:
     colour = Enum(Colour, values_callable=lambda all_: [each.value for each in all_])
     odd = Table(

@@ -134,6 +134,7 @@ def test_every_type_is_sent_as_sqlalchemy_sends_it(name: str, things: Session) -
     assert found == [(1,)]
 
 
+@pytest.mark.quick
 def test_constants_have_their_values_and_parameters_must_have_them(things: Session) -> None:
     statement = select(THINGS.c.id, literal("a%b:c")).where(THINGS.c.id == bindparam("id"))
     assert _directly(things, statement, {"id": 2, "unknown": 1}) == [(2, "a%b:c")]

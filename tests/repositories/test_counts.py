@@ -238,6 +238,7 @@ def test_no_row_is_read_for_an_estimate(session: Session, exact_below: int, loop
     assert [loop for plan in plans for loop in _scanned(plan)] == [loops]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("exact_below", [0, 1_000])
 async def test_both_twins_answer_the_same(
     session: Session, async_session: AsyncSession, exact_below: int

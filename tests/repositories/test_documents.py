@@ -153,6 +153,7 @@ def test_a_condition_that_is_made_once_takes_its_values_with_each_call(session: 
     assert _totals(first) + _totals(later) == [2, 1, 0]
 
 
+@pytest.mark.quick
 def test_only_a_path_that_finds_nothing_is_judged_by_a_second_one(
     session: Session, engine: Engine
 ) -> None:
@@ -165,6 +166,7 @@ def test_only_a_path_that_finds_nothing_is_judged_by_a_second_one(
 NOT_PATHS = ["", "items[*]", "$..((", "$items[*]", "$.a ? (@ > $low)", "\x00", "$." + "x" * 9000]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("path", NOT_PATHS, ids=lambda path: repr(path)[:12])
 def test_what_is_no_path_is_said_and_leaves_the_transaction_usable(
     path: str, session: Session
@@ -194,6 +196,7 @@ def test_what_is_no_document_is_said_before_anything_is_sent(
     assert not session.in_transaction()
 
 
+@pytest.mark.quick
 def test_a_wrong_position_is_refused(session: Session) -> None:
     for after in ((), (NOON,), (NOON, uuid.UUID(int=1), 3)):
         with pytest.raises(ValueError, match="a position has 2 values"):

@@ -71,6 +71,7 @@ def _count(engine: Engine) -> int:
         return session.execute(select(func.count()).select_from(Shell)).scalar_one()
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("whole", [True, False])
 def test_rows_are_stored_in_batches_and_a_second_load_updates_them(
     engine: Engine, whole: bool
@@ -121,6 +122,7 @@ def test_a_bad_row_is_named_by_its_position_and_nothing_of_its_batch_is_left(
     assert _count(engine) == 25
 
 
+@pytest.mark.quick
 def test_the_first_of_several_bad_rows_is_named(engine: Engine) -> None:
     rows = _rows(100)
     rows[40] = rows[33] = rows[77] = ("a", -1, None)
@@ -129,6 +131,7 @@ def test_the_first_of_several_bad_rows_is_named(engine: Engine) -> None:
     assert (raised.value.position, raised.value.stored) == (33, 0)
 
 
+@pytest.mark.quick
 def test_what_the_rows_iterator_raises_is_its_own(engine: Engine) -> None:
     def rows() -> Iterator[tuple[Any, ...]]:
         yield from _rows(12)
@@ -159,6 +162,7 @@ def test_in_the_end_the_table_is_analyzed_and_no_list_is_pending(engine: Engine)
         assert (connection.scalar(pending), connection.scalar(counted)) == (0, 300)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("fails", [True, False])
 def test_deferred_indexes_are_away_while_rows_come_and_there_in_the_end(
     engine: Engine, fails: bool
@@ -185,6 +189,7 @@ def test_deferred_indexes_are_away_while_rows_come_and_there_in_the_end(
     assert all(declared.values())
 
 
+@pytest.mark.quick
 def test_no_round_is_made_for_what_is_not_there(engine: Engine) -> None:
     sent: list[str] = []
     event.listen(engine, "before_cursor_execute", lambda *args: sent.append(args[2]))

@@ -59,6 +59,7 @@ def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
         yield url
 
 
+@pytest.mark.quick
 def test_what_is_acknowledged_does_not_come_again(session: Session) -> None:
     letters = LetterRepository(session)
     assert letters.claim(2) == [LetterRow(0, "letter 0"), LetterRow(1, "letter 1")]

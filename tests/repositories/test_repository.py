@@ -29,12 +29,14 @@ def test_what_is_pending_is_flushed_before_a_read_and_only_then(session: Session
     assert _names(ArtistRepository(session).fuzzy("beatles", 1)) == ["Beatles"]
 
 
+@pytest.mark.quick
 async def test_asynchronous_reads_flush_too(async_session: AsyncSession) -> None:
     _beatles(async_session.sync_session)
     found = await AsyncArtistRepository(async_session).fuzzy("beatles", 1)
     assert _names(found) == ["The Beatles"]
 
 
+@pytest.mark.quick
 def test_conditions_that_an_application_adds_to_every_read_are_heard(session: Session) -> None:
     _beatles(session)
 

@@ -142,6 +142,7 @@ def test_a_read_is_one_statement(where: Any, session: Session, engine: Engine) -
     assert len(sent) == 1
 
 
+@pytest.mark.quick
 def test_a_wrong_vector_is_refused_before_anything_is_sent(session: Session) -> None:
     pictures = PictureRepository(session)
     for vector in ([1], [1, 2, 3], [float("nan"), 1], "12", []):

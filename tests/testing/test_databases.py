@@ -154,6 +154,7 @@ def test_whoever_waits_can_be_interrupted_and_nothing_is_left(
     assert names(admin) <= before
 
 
+@pytest.mark.quick
 def test_a_template_that_is_not_there_is_the_server_s_error(postgres_url: URL) -> None:
     pool = ClonePool(postgres_url, "pgmodern_of_nobody")
     with pytest.raises(psycopg.errors.InvalidCatalogName):

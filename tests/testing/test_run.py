@@ -117,6 +117,7 @@ def test_a_worker_that_fails_to_migrate_leaves_it_to_the_next(server: Server) ->
     shared.close()
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("error", "expected"),
     [

@@ -43,3 +43,8 @@ def test_only_what_passed_proves_anything(tmp_path: Path) -> None:
     assert proved.random_models == 50
     assert proved.passed["tests.operations.test_index::test_killed"] == 2
     assert proved.passed["tests.autogenerate.test_changes::test_change"] == 1
+    twice = reports.together([proved, proved])
+    assert twice.passed["tests.operations.test_index::test_killed"] == 4
+    assert (twice.survived, twice.changes) == (proved.survived, proved.changes)
+    assert twice.random_models == 100
+    assert reports.together([]).passed.total() == 0

@@ -29,6 +29,7 @@ def of(*columns: Column, **changes: object) -> Advice:
     return advise(replace(table, columns=columns) if columns else table, SERVER)
 
 
+@pytest.mark.quick
 def test_a_large_table_that_is_asked_by_time_is_partitioned_by_it() -> None:
     advice = of()
     assert (advice.verdict, advice.column, advice.interval) == ("yes", "at", "1 week")
@@ -44,6 +45,7 @@ def test_a_large_table_that_is_asked_by_time_is_partitioned_by_it() -> None:
     assert advice.consequences[1].startswith("20 % of the reads do not compare at")
 
 
+@pytest.mark.quick
 def test_what_the_operation_would_refuse_comes_first() -> None:
     advice = of(replace(AT, refusals=(KEY,)))
     assert (advice.verdict, advice.column, advice.obstacles) == ("blocked", "at", (KEY,))
@@ -62,6 +64,7 @@ def test_a_free_column_is_taken_before_one_that_is_compared_more() -> None:
     assert of(replace(AT, refusals=(KEY,)), replace(ID, reads=20)).column == "at"
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("columns", "changes", "verdict", "reason"),
     [
@@ -91,6 +94,7 @@ def test_where_it_does_not_pay_it_says_why(
     assert (advice.upgrade is not None) == (verdict == "yes")
 
 
+@pytest.mark.quick
 def test_rows_that_are_dated_ahead_are_said_and_do_not_make_it_look_slow() -> None:
     advice = of(replace(AT, high=NOW + 300_000 * DAY))
     assert (advice.verdict, advice.interval) == ("yes", "1 week")

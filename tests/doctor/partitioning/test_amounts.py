@@ -5,6 +5,7 @@ import pytest
 from pgmodern.doctor.partitioning.amounts import day, percent, size
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("count", "said"),
     [

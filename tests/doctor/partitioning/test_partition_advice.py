@@ -139,6 +139,7 @@ def test_its_owner_needs_no_superuser_and_a_stranger_is_told(
     assert advised(stranger).of("plays") == advised(plays).of("plays")
 
 
+@pytest.mark.quick
 def test_a_table_that_stays_locked_is_not_known_and_the_others_are(
     plays: Any, advised: Advised, connect: Any
 ) -> None:
@@ -151,6 +152,7 @@ def test_a_table_that_stays_locked_is_not_known_and_the_others_are(
     assert found["plays"][0] == "yes"
 
 
+@pytest.mark.quick
 def test_nothing_can_be_written(plays: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     write = text("CREATE TABLE written ()")
     monkeypatch.setattr(

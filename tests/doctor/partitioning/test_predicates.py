@@ -72,6 +72,7 @@ READS_NOT = [
 ]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(("query", "columns"), COMPARES)
 def test_what_is_compared_with_a_value_is_found(query: str, columns: set[str]) -> None:
     assert read(query) == columns

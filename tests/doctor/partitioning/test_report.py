@@ -50,10 +50,12 @@ def test_the_line_is_never_broken(width: int) -> None:
     assert LINE in shown(SAID, width)
 
 
+@pytest.mark.quick
 def test_in_full_it_also_says_what_stands_in_the_way_of_a_no() -> None:
     assert "Partitioning by at would be refused" in shown(SAID[2:3], 120, in_full=True)
     assert "refused" not in shown(SAID[2:3], 120)
 
 
+@pytest.mark.quick
 def test_of_no_table_it_says_so() -> None:
     assert shown([], 80) == "There is no table.\n"

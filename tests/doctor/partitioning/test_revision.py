@@ -91,6 +91,7 @@ def test_what_is_not_advised_is_not_written(project: Path) -> None:
     assert list((project.parent / "migrations" / "versions").iterdir()) == []
 
 
+@pytest.mark.quick
 def test_a_project_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="There is no Alembic configuration"):
         revision.write(YES, tmp_path / "alembic.ini")
@@ -99,6 +100,7 @@ def test_a_project_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         revision.write(YES, tmp_path / "alembic.ini")
 
 
+@pytest.mark.quick
 def test_several_heads_are_an_error(project: Path) -> None:
     for name in ("a", "b"):
         path = revision.write(YES, project, name)

@@ -54,6 +54,7 @@ def counted(counting_server: URL, examined: Callable[[URL], Any]) -> Iterator[An
         admin.execute("DROP DATABASE plays WITH (FORCE)")
 
 
+@pytest.mark.quick
 def test_calls_that_compare_a_column_are_told_from_those_that_do_not(
     counted: Any, advised: Callable[[Any], Any]
 ) -> None:
@@ -106,6 +107,7 @@ def test_the_statements_of_others_are_not_shown_to_everybody(
     counted.execute("DROP OWNED BY reader", "DROP ROLE reader")
 
 
+@pytest.mark.quick
 def test_an_extension_that_is_not_loaded_or_not_allowed_counts_nothing(
     patient: Any, stranger: Any
 ) -> None:

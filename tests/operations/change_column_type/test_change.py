@@ -125,6 +125,7 @@ def test_nothing_is_cut_off_silently(
         apply(change("title", length))
 
 
+@pytest.mark.quick
 def test_a_type_may_be_one_of_sqlalchemy(database: psycopg.Connection, apply: Apply) -> None:
     apply(lambda op: op.change_column_type_online("songs", "title", String(30)))
     assert columns(database)["title"] == "character varying(30)"
@@ -300,6 +301,7 @@ def test_odd_names_in_another_schema(
     assert lines(dump(empty_database_url)) == lines(wanted)
 
 
+@pytest.mark.quick
 def test_it_is_rendered(database: psycopg.Connection) -> None:
     from alembic.autogenerate import render_python_code
     from alembic.operations.ops import UpgradeOps

@@ -28,6 +28,7 @@ from tests.operations.change_column_type.songs import (
 )
 
 
+@pytest.mark.quick
 def test_what_was_altered_meanwhile_is_taken_up_by_the_next(
     vibes: psycopg.Connection, apply: Apply, monkeypatch: pytest.MonkeyPatch
 ) -> None:

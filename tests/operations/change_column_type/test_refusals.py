@@ -140,6 +140,7 @@ def test_rows_that_cannot_be_converted_are_named_and_stop_it(
     assert vibes.execute(WRONG.format(old=OLD).encode()).fetchone() == (0,)
 
 
+@pytest.mark.quick
 def test_a_row_that_comes_in_late_and_cannot_be_converted_stops_the_swap(
     empty_database_url: URL,
     vibes: psycopg.Connection,
@@ -171,6 +172,7 @@ def test_a_corrected_expression_converts_every_row_anew(
     assert [row[0].count(",1") for row in found.fetchall()] == [1, 7]
 
 
+@pytest.mark.quick
 def test_rows_that_break_a_constraint_once_converted_are_named(
     database: psycopg.Connection, apply: Apply
 ) -> None:
@@ -194,6 +196,7 @@ def test_rows_that_break_a_constraint_once_converted_are_named(
     assert found == [(2, "W")]
 
 
+@pytest.mark.quick
 def test_a_column_of_a_type_that_was_not_expected_is_refused(
     database: psycopg.Connection, apply: Apply
 ) -> None:

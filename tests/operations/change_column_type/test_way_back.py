@@ -75,6 +75,7 @@ def test_going_back_without_the_old_column_converts_again(
         assert columns(vibes)[OLD] == "vector(8)"
 
 
+@pytest.mark.quick
 def test_without_a_way_back_the_old_column_is_not_kept(
     vibes: psycopg.Connection, apply: Apply
 ) -> None:

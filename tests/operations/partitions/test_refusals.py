@@ -108,6 +108,7 @@ def test_what_is_no_interval_of_the_column_is_refused(
     assert parts(plays) == []
 
 
+@pytest.mark.quick
 def test_rows_beyond_the_first_partition_are_named(plays: psycopg.Connection, apply: Apply) -> None:
     plays.execute("INSERT INTO plays (listener, at) VALUES (1, '2999-05-01'), (1, '2999-06-01')")
     with pytest.raises(MigrationError, match=r"2 rows of public\.plays") as refused:
@@ -148,6 +149,7 @@ def test_a_first_partition_that_ends_never_or_long_ago_is_refused(
     assert "starting" in refused.value.cure
 
 
+@pytest.mark.quick
 def test_partitions_that_would_never_lie_ahead_are_refused(
     plays: psycopg.Connection, apply: Apply
 ) -> None:

@@ -163,6 +163,7 @@ async def test_both_twins_answer_the_same(
     assert await read(AsyncSampleRepository(async_session, AsyncEmbedder(Numbers()))) == answer
 
 
+@pytest.mark.quick
 async def test_both_twins_save_the_same(session: Session, async_session: AsyncSession) -> None:
     new = [
         NewSampleEmbedding(number, vector, "n", "h")
@@ -232,6 +233,7 @@ def test_filters_and_thresholds_cost_no_row(name: str, threshold: float, session
             assert all(threshold <= score <= 1 for score in scores)
 
 
+@pytest.mark.quick
 def test_a_hit_says_all_of_the_sample(session: Session) -> None:
     first, *_ = made(session).search_by_vibe("7", 1)
     assert first == SampleHit(
@@ -284,6 +286,7 @@ def test_as_many_like_it_come_as_were_asked_for_among_many_that_are_the_same(
     assert min(hit.similarity for hit in found) == pytest.approx(1)
 
 
+@pytest.mark.quick
 def test_a_sample_that_nothing_is_like_has_none_and_one_that_is_not_embedded_is_unknown(
     session: Session,
 ) -> None:
@@ -327,6 +330,7 @@ def test_nothing_ever_makes_a_search_fail(
 # --- what has no embedding yet
 
 
+@pytest.mark.quick
 def test_samples_are_pending_until_they_are_embedded_and_again_when_they_change(
     session: Session,
 ) -> None:

@@ -62,6 +62,7 @@ def test_defaults_are_the_server_s(session: Session, conversation: Conversation)
     assert conversation.updated_at == session.scalar(select(func.now()))
 
 
+@pytest.mark.quick
 def test_the_words_of_a_message_are_stemmed_and_without_accents(
     session: Session, conversation: Conversation
 ) -> None:

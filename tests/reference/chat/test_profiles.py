@@ -48,6 +48,7 @@ def _insert(writer: psycopg.Connection, name: str) -> uuid.UUID:
     return uuid.UUID(str(row[0]))
 
 
+@pytest.mark.quick
 def test_a_profile_is_what_the_row_says(engine: Engine, writer: psycopg.Connection) -> None:
     key, profiles = _insert(writer, "luna"), Profiles(engine)
     luna = Profile(key, "luna", "Luna", "Be kind.", {"energy": "calm"}, [], is_active=True)
@@ -56,6 +57,7 @@ def test_a_profile_is_what_the_row_says(engine: Engine, writer: psycopg.Connecti
     assert profiles.by_name.get("' OR true --") is None
 
 
+@pytest.mark.quick
 def test_it_is_read_once_until_somebody_changes_it(
     database_url: URL, engine: Engine, writer: psycopg.Connection
 ) -> None:
@@ -83,6 +85,7 @@ def test_without_a_listener_it_is_no_older_than_its_time(
     until(lambda: profiles.by_id.get(key) is None)
 
 
+@pytest.mark.quick
 async def test_the_asynchronous_twin_does_the_same(
     database_url: URL, writer: psycopg.Connection
 ) -> None:

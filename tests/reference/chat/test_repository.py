@@ -145,6 +145,7 @@ def test_every_read_is_one_statement(
     assert len(sent) == 1
 
 
+@pytest.mark.quick
 @every_read
 async def test_both_twins_answer_the_same(
     table: str,
@@ -211,6 +212,7 @@ def test_an_influencer_is_found_by_exactly_what_its_documents_hold(
         assert influencers.suggesting(f"{value}!").rows == []
 
 
+@pytest.mark.quick
 def test_a_document_that_jsonb_cannot_hold_is_refused(session: Session) -> None:
     for ask in (
         InfluencerRepository(session).suggesting,
@@ -238,6 +240,7 @@ def test_a_user_s_conversations_come_with_their_last_messages(session: Session) 
         assert all(message.conversation_id == each.id for message in each.messages)
 
 
+@pytest.mark.quick
 def test_a_conversation_without_messages_comes_too(session: Session) -> None:
     conversation = insert(Conversation).values(user_id="new", influencer_id=uid(1, 0))
     session.execute(conversation.values(details=[]))
@@ -277,6 +280,7 @@ def _nodes(node: Any) -> list[dict[str, Any]]:
 # --- counts
 
 
+@pytest.mark.quick
 def test_messages_are_counted_at_once(session: Session) -> None:
     count = MessageRepository(session).estimated_count()
     assert (count.count, count.is_estimate) == (MESSAGES, True)

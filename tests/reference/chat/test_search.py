@@ -91,6 +91,7 @@ def test_a_hit_shows_what_was_found_as_html(said: Session) -> None:
     assert (hit.conversation_id, hit.created_at) == (uid(2, 90_000), START)
 
 
+@pytest.mark.quick
 def test_who_says_it_more_often_comes_first_and_equals_go_by_id(said: Session) -> None:
     hits = MessageRepository(said).search_messages("run", user_id="new")
     assert [hit.id for hit in hits] == [uid(3, 90_002), uid(3, 90_000)]
@@ -98,6 +99,7 @@ def test_who_says_it_more_often_comes_first_and_equals_go_by_id(said: Session) -
     assert [hit.id for hit in equal] == [uid(3, n) for n in range(0, 16_000, 4_000)]
 
 
+@pytest.mark.quick
 def test_a_conversation_is_searched_only_for_the_user_whose_it_is(session: Session) -> None:
     messages, conversation = MessageRepository(session), uid(2, 0)
     own = messages.search_messages("topic", conversation_id=conversation)

@@ -93,6 +93,7 @@ def test_the_latest_events_of_a_user_come_in_pages(session: Session) -> None:
         events.latest(IDS[2], 8, ("now", 1))
 
 
+@pytest.mark.quick
 def test_what_is_gone_leaves_the_event_or_takes_it_along(session: Session) -> None:
     events = UserInteractionEventRepository(session)
     events.record([_event(1), _event(2)])
@@ -158,6 +159,7 @@ def test_each_month_of_the_year_to_come_has_its_partition(session: Session) -> N
 # --- the twins
 
 
+@pytest.mark.quick
 async def test_the_twins_of_events_answer_the_same(
     session: Session, async_session: AsyncSession
 ) -> None:

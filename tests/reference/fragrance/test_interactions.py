@@ -41,6 +41,7 @@ DEFAULT = [
 EDGES = [Relationship(IDS[1], IDS[n], "alike", n / 50, 0.5) for n in range(2, 50)]
 
 
+@pytest.mark.quick
 def test_the_strongest_come_first(session: Session) -> None:
     relationships = FragranceRelationshipRepository(session)
     assert relationships.save([*EDGES, Relationship(IDS[1], IDS[2], "layered", 1)]) == 49
@@ -88,6 +89,7 @@ CHAIN = [
 ]
 
 
+@pytest.mark.quick
 def test_paths_lead_to_what_belongs_to_what_belongs(session: Session) -> None:
     relationships = FragranceRelationshipRepository(session)
     relationships.save(CHAIN)
@@ -134,6 +136,7 @@ def test_the_four_algorithms_begin_with_nothing_known(session: Session) -> None:
     assert algorithms.beliefs("nowhere") == {}
 
 
+@pytest.mark.quick
 def test_a_reward_adds_to_what_is_known(session: Session) -> None:
     algorithms = AlgorithmPerformanceRepository(session)
     assert algorithms.reward("default", "content_based") == Belief("content_based", 2, 1)
@@ -147,6 +150,7 @@ def test_a_reward_adds_to_what_is_known(session: Session) -> None:
             algorithms.reward("home", "new", 1, wrong)
 
 
+@pytest.mark.quick
 def test_a_thousand_rewards_at_once_add_up(engine: Engine) -> None:
     def reward(number: int) -> None:
         with Session(engine) as session, session.begin():
@@ -191,6 +195,7 @@ def test_what_is_regretted_grows_ever_more_slowly(session: Session) -> None:
 # --- the twins
 
 
+@pytest.mark.quick
 async def test_the_twins_of_the_others_answer_the_same(
     session: Session, async_session: AsyncSession
 ) -> None:

@@ -143,6 +143,7 @@ def test_every_read_is_served_by_its_index(
     assert indexes <= set(indexes_used(plan)), indexes_used(plan)
 
 
+@pytest.mark.quick
 def test_beliefs_and_what_is_pending_are_served_by_keys(
     session: Session, assert_uses_index: Callable[..., None]
 ) -> None:
@@ -155,6 +156,7 @@ def test_beliefs_and_what_is_pending_are_served_by_keys(
         assert_uses_index(session, lambda after=after: pending(2, after, 10), "fragrances_pkey")
 
 
+@pytest.mark.quick
 def test_suggestions_can_be_served_by_their_index(
     session: Session, assert_uses_index: Callable[..., None]
 ) -> None:
@@ -196,6 +198,7 @@ def test_every_read_is_one_statement(
     assert len(sent) == 1
 
 
+@pytest.mark.quick
 @every_read
 async def test_both_twins_answer_the_same(
     read: Callable[[Any], Awaitable[Any]],
@@ -223,6 +226,7 @@ def test_those_that_are_truly_nearest_are_found(recall: float, session: Session)
     assert _recall(session, range(0, FRAGRANCES, 50), 10, popular, popular=True) >= 0.9
 
 
+@pytest.mark.quick
 def test_more_recall_looks_at_more_and_none_is_promised_beyond_what_was_measured() -> None:
     assert oversampling(0) == oversampling(0.95) < oversampling(0.96) == oversampling(0.99)
     with pytest.raises(ValueError, match=r"0\.99"):
@@ -281,6 +285,7 @@ def test_filters_cost_no_rows_and_few_that_pass_are_ordered_exactly(
             assert _ids(found) == _exact(asked, k, passing)
 
 
+@pytest.mark.quick
 def test_a_fragrance_without_direction_is_similar_to_none(session: Session) -> None:
     fragrances = FragranceRepository(session)
     values = {"brand": "Void", "name": "", "rating_value": 5, "rating_count": 100}
@@ -297,6 +302,7 @@ def test_a_fragrance_without_direction_is_similar_to_none(session: Session) -> N
         assert _ids(fragrances.similar(IDS[3], brand="Void", popular=popular)) == [loud]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "vector", [[1, 2], [float("nan")] * 2048, ["1"] * 2048, np.ones((1, 2048)), np.zeros(2048)]
 )
@@ -351,6 +357,7 @@ def test_every_search_reads_the_version_that_is_current(session: Session) -> Non
         assert fragrances.similar(IDS[300], popular=popular) == []
 
 
+@pytest.mark.quick
 def test_a_change_of_the_embedding_is_found_at_once(session: Session) -> None:
     fragrances = FragranceRepository(session)
     session.execute(update(Fragrance).where(Fragrance.id == IDS[9]).values(embedding=VECTORS[3]))

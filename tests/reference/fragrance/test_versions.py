@@ -135,6 +135,7 @@ def test_a_fragrance_takes_its_embeddings_along(
     assert (_count(session, 1), _count(session, 2)) == (49, 39)
 
 
+@pytest.mark.quick
 async def test_both_twins_do_the_same(session: Session, async_session: AsyncSession) -> None:
     one, other = (
         FragranceEmbeddingRepository(session),
@@ -189,6 +190,7 @@ def test_a_version_is_removed_as_a_whole_and_the_current_one_is_not(committed: E
         assert session.get(FragranceEmbeddingVersion, 2) is None
 
 
+@pytest.mark.quick
 def test_a_removal_that_was_killed_goes_on(
     committed: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

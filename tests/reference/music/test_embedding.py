@@ -46,6 +46,7 @@ def stored(engine: Engine) -> list[Any]:
         return list(session.scalars(select(AIInteractionEmbedding.ai_log_id)))
 
 
+@pytest.mark.quick
 def test_every_log_gets_one_embedding_of_its_prompt_and_answer(engine: Engine) -> None:
     add_logs(engine, 3)
     model = Lengths()

@@ -110,6 +110,7 @@ def test_a_log_has_one_embedding_of_a_model_and_takes_it_along(session: Session)
     assert session.scalar(select(func.count()).select_from(AIInteractionEmbedding)) == 0
 
 
+@pytest.mark.quick
 def test_an_unreadable_archive_takes_its_reason_along(session: Session) -> None:
     archive = Archive(user_id=uuid.uuid4(), name="x", playlist_data="nonsense")
     session.add(archive)

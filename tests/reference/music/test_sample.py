@@ -2,6 +2,7 @@
 
 from importlib.resources import files
 
+import pytest
 from sqlalchemy import Engine, text
 
 from pgmodern.reference.music import sample
@@ -29,6 +30,7 @@ def test_every_entry_is_a_song_and_no_song_or_week_stands_twice() -> None:
     assert used == set(range(len(content.songs)))
 
 
+@pytest.mark.quick
 def test_loaded_twice_it_is_there_once(engine: Engine) -> None:
     content = sample.read()
     sample.load(engine, content)

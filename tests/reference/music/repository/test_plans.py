@@ -199,6 +199,7 @@ def test_every_read_is_one_statement(
     assert len(sent) == 1
 
 
+@pytest.mark.quick
 @every_read
 async def test_both_twins_answer_the_same(
     table: str,
@@ -211,6 +212,7 @@ async def test_both_twins_answer_the_same(
     assert await read(ASYNCHRONOUS[table](async_session)) == answer
 
 
+@pytest.mark.quick
 async def test_both_twins_save_the_same(session: Session, async_session: AsyncSession) -> None:
     new = [NewEmbedding(number, None, "n", "h", VECTORS[number]) for number in range(20)]
     everything = select(AIInteractionEmbedding.ai_log_id, AIInteractionEmbedding.content_hash)

@@ -143,6 +143,7 @@ def test_a_wrong_vector_is_refused_before_anything_is_sent(vector: Any, session:
     assert not session.in_transaction()
 
 
+@pytest.mark.quick
 def test_logs_are_pending_until_they_are_embedded_and_again_when_they_change(
     session: Session,
 ) -> None:
