@@ -201,7 +201,8 @@ class Copy:
         checksums = " UNION ALL ".join(
             CHECKSUM.format(name=string(name), table=name) for name in tables
         )
-        return schema, self.observer.execute(checksums.encode()).fetchall() if tables else []
+        query = f"{checksums} ORDER BY 1"
+        return schema, self.observer.execute(query.encode()).fetchall() if tables else []
 
 
 @dataclass(frozen=True, slots=True)
