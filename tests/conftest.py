@@ -19,7 +19,7 @@ from psycopg import sql
 from sqlalchemy import URL
 
 from pgmodern import embedded
-from tests import catalogue, pg_dump
+from tests import catalogue, commands, pg_dump
 from tests.kills import SEED, SURVIVED, Selection, libpq
 from tests.waiting import until, until_found
 
@@ -155,13 +155,16 @@ def start_alembic(
 
 
 @pytest.fixture
-def alembic(start_alembic: Callable[..., Process]) -> Callable[..., Completed]:
-    """Run `python -m alembic` to its end; its exit code is the test's to judge."""
+def alembic(alembic_ini: Path, environ: dict[str, str], tmp_path: Path) -> Callable[..., Completed]:
+    """Run `python -m alembic` to its end, as `start_alembic` starts it."""
 
-    def run(*arguments: str, **given: Any) -> Completed:
-        process = start_alembic(*arguments, **given)
-        stdout, stderr = process.communicate(timeout=120)
-        return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
+    def run(
+        *arguments: str, url: URL | str | None = None, ini: Path = alembic_ini, **variables: str
+    ) -> Completed:
+        named = {"DATABASE_URL": libpq(url) if isinstance(url, URL) else url} if url else {}
+        command = ["-c", str(ini), *arguments]
+        env = environ | named | variables
+        return commands.run(command, module="alembic", cwd=tmp_path, env=env)
 
     return run
 

@@ -20,6 +20,7 @@ from pgmodern import cli, tuning
 from pgmodern.errors import SettingsError
 from pgmodern.reference.audio import Sample, SampleEmbedding
 from pgmodern.reference.music import AILog, Artist, Base
+from tests import commands
 
 PGMODERN = str(Path(sys.executable).with_name("pgmodern"))
 
@@ -35,15 +36,7 @@ def environment(url: URL | str | None) -> dict[str, str]:
 def pgmodern(
     url: URL | str | None, *arguments: str, **kwargs: Any
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [PGMODERN, *arguments],
-        env=environment(url),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        **kwargs,
-    )
+    return commands.run([PGMODERN, *arguments], env=environment(url), **kwargs)
 
 
 def test_check_of_a_migrated_database_exits_0(database_url: URL) -> None:

@@ -1,9 +1,9 @@
 """Runs all that must hold, and says how long each part took: `python -m tools.suite`.
 
-The quick tests run first, on the embedded server, and their coverage is measured: to measure all
-tests would double their time. Then the others run on the embedded server, in two workers, and
-side by side, where Docker answers, every test that asks a server runs on PostgreSQL in a
-container. What the tests report, as JUnit's XML, is left in the folder `.suite`.
+The quick tests run first, on the embedded server, and their coverage is measured: to measure that
+of all tests would double their time. Then the others run on the embedded server and, side by side
+where Docker answers, every test that asks a server runs on PostgreSQL in a container. What the
+tests report, as JUnit's XML, is left in the folder `.suite`.
 """
 
 import shutil
@@ -18,7 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 REPORTS = ROOT / ".suite"
 PYTHON = sys.executable
-# A file stays in one worker, which makes the databases of its fixtures once.
+# Where two halves run side by side they keep two cores busy; one alone does not. A file stays in
+# one worker, which makes the databases of its fixtures once.
 TWO_WORKERS = ("-n", "2", "--dist=loadfile")
 
 
@@ -67,10 +68,10 @@ def run() -> list[Part]:
 
 
 def _halves() -> list[Part]:
-    embedded = [PYTHON, "-m", *_pytest("embedded", "embedded", "-m", "not quick", *TWO_WORKERS)]
+    embedded = [PYTHON, "-m", *_pytest("embedded", "embedded", "-m", "not quick")]
     if not _docker_answers():
         print("Docker does not answer: the half of the suite on a container is not run.")
-        return [_part("tests, embedded", embedded)]
+        return [_part("tests, embedded", [*embedded, *TWO_WORKERS])]
     log = REPORTS / "container.log"
     container = [PYTHON, "-m", *_pytest("container", "container", "-m", "server")]
     with ThreadPoolExecutor() as pool:

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import URL
 
 from pgmodern.lint import lint
+from tests import commands
 
 Project = Callable[..., Path]
 Upgrade = Callable[..., Path]
@@ -22,15 +23,7 @@ WARNING = 'op.drop_column("songs", "title")'
 
 
 def run(ini: Path, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [PGMODERN, "lint", *arguments],
-        cwd=ini.parent,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        **options,
-    )
+    return commands.run([PGMODERN, "lint", *arguments], cwd=ini.parent, **options)
 
 
 def test_nothing_is_found_in_the_revisions_of_this_repository(alembic_ini: Path) -> None:
