@@ -1,12 +1,13 @@
 """Runs all that must hold, and says how long each part took: `python -m tools.suite`.
 
-The quick tests run first, on the embedded server, and their coverage is measured: to measure that
-of all tests would double their time. Then the others run on the embedded server and, side by side
+After lint, the quick tests run on the embedded server, and their coverage is measured: to measure
+that of all tests would double their time. Then the others run there. Side by side with all of it,
 where Docker answers, every test that asks a server runs on PostgreSQL in a container. What the
 tests report, as JUnit's XML, is left in the folder `.suite`.
 """
 
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -29,14 +30,16 @@ def _pytest(server: str, report: str, *options: str) -> list[str]:
 
 
 _COVERAGE = [PYTHON, "-m", "coverage"]
-# What an interrupted run measured is of other code.
-_BEFORE = [
-    ("lint", ["make", "--no-print-directory", "lint"]),
+_LINT = ["make", "--no-print-directory", "lint"]
+_QUICK = [
+    # What an interrupted run measured is of other code.
     ("coverage: erase", [*_COVERAGE, "erase"]),
     ("tests, quick", [*_COVERAGE, "run", "-m", *_pytest("embedded", "quick", "-m", "quick")]),
     ("coverage: combine", [*_COVERAGE, "combine", "--quiet"]),
     ("coverage: report", [*_COVERAGE, "report"]),
 ]
+_OTHERS = [PYTHON, "-m", *_pytest("embedded", "embedded", "-m", "not quick")]
+_CONTAINER = [PYTHON, "-m", *_pytest("container", "container", "-m", "server")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,48 +52,48 @@ class Part:
 
 
 def run() -> list[Part]:
-    """Run every part; return them in order, the whole last.
-
-    Without lint, and without the quick tests, nothing else is run.
-    """
+    """Run every part; return them in order, the whole last. What fails lint is not tested."""
     started = time.monotonic()
     shutil.rmtree(REPORTS, ignore_errors=True)
     REPORTS.mkdir()
-    parts: list[Part] = []
-    for name, command in _BEFORE:
-        parts.append(_part(name, command))
-        if parts[-1].exit_code:
-            break
+    if _docker_answers():
+        parts = _both_servers()
     else:
-        parts += _halves()
+        print("Docker does not answer: the half of the suite on a container is not run.")
+        parts = _embedded(*TWO_WORKERS)
     failed = any(part.exit_code for part in parts)
     return [*parts, Part("all", time.monotonic() - started, int(failed))]
 
 
-def _halves() -> list[Part]:
-    embedded = [PYTHON, "-m", *_pytest("embedded", "embedded", "-m", "not quick")]
-    if not _docker_answers():
-        print("Docker does not answer: the half of the suite on a container is not run.")
-        return [_part("tests, embedded", [*embedded, *TWO_WORKERS])]
+def _both_servers() -> list[Part]:
     log = REPORTS / "container.log"
-    container = [PYTHON, "-m", *_pytest("container", "container", "-m", "server")]
-    with ThreadPoolExecutor() as pool:
-        second = pool.submit(_part, "tests, container", container, log)
-        parts = [_part("tests, embedded", embedded), second.result()]
+    with log.open("w") as output, ThreadPoolExecutor() as pool:
+        process = subprocess.Popen(_CONTAINER, cwd=ROOT, stdout=output, stderr=output)
+        container = pool.submit(_ended, "tests, container", process)
+        parts = _embedded()
+        if parts[-1].name == "lint":
+            process.send_signal(signal.SIGINT)  # it removes its container then
+        parts.append(container.result())
     print(log.read_text())
     return parts
 
 
-def _part(name: str, command: Sequence[str], log: Path | None = None) -> Part:
-    started = time.monotonic()
+def _embedded(*options: str) -> list[Part]:
+    parts = [_part("lint", _LINT)]
+    if not parts[0].exit_code:
+        parts += [_part(name, command) for name, command in _QUICK]
+        parts.append(_part("tests, embedded", [*_OTHERS, *options]))
+    return parts
+
+
+def _part(name: str, command: Sequence[str]) -> Part:
     sys.stdout.flush()
-    if log is None:
-        exit_code = subprocess.run(command, cwd=ROOT, check=False).returncode
-    else:
-        with log.open("w") as output:
-            exit_code = subprocess.run(
-                command, cwd=ROOT, check=False, stdout=output, stderr=output
-            ).returncode
+    return _ended(name, subprocess.Popen(command, cwd=ROOT))
+
+
+def _ended(name: str, process: subprocess.Popen[bytes]) -> Part:
+    started = time.monotonic()
+    exit_code = process.wait()
     return Part(name, time.monotonic() - started, exit_code)
 
 

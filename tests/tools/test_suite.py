@@ -1,6 +1,8 @@
 """The parts of the suite: in order, timed, and each failure is one of the whole."""
 
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -8,66 +10,113 @@ import pytest
 from tools import suite
 from tools.suite import Part
 
-BEFORE = ["lint", "coverage: erase", "tests, quick", "coverage: combine", "coverage: report"]
-ALL = [*BEFORE, "tests, embedded", "tests, container"]
+EMBEDDED = [
+    *("lint", "coverage: erase", "tests, quick", "coverage: combine", "coverage: report"),
+    "tests, embedded",
+]
 
 
-Ran = tuple[list[str], set[str]]
+PASSES, FAILS = ([sys.executable, "-c", f"raise SystemExit({code})"] for code in (0, 3))
+# In place of the container's half: it says something, and ends when it is interrupted.
+CONTAINER = """
+import sys, time
+print("what the container's half says", flush=True)
+try:
+    time.sleep(float(sys.argv[1]))
+except KeyboardInterrupt:
+    sys.exit(2)
+sys.exit(int(sys.argv[2]))
+"""
 
 
 @pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ran:
-    """Run nothing: the names of the parts that would be run, and of those that are to fail."""
+def failing() -> set[str]:
+    """The names of the parts that fail."""
+    return set()
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failing: set[str]) -> list[str]:
+    """Run commands that only pass or fail; return the names of those of the embedded half."""
     names: list[str] = []
-    failing: set[str] = set()
+    part = suite._part
 
-    def part(name: str, command: list[str], log: Path | None = None) -> Part:
+    def passes_or_fails(name: str, _command: Sequence[str]) -> Part:
         names.append(name)
-        if log is not None:
-            log.write_text("what the container's half says")
-        return Part(name, 60.0, int(name in failing))
+        return part(name, FAILS if name in failing else PASSES)
 
-    monkeypatch.setattr(suite, "_part", part)
+    monkeypatch.setattr(suite, "_part", passes_or_fails)
     monkeypatch.setattr(suite, "REPORTS", tmp_path / ".suite")
     monkeypatch.setattr(suite, "_docker_answers", lambda: True)
-    return names, failing
+    container = [sys.executable, "-c", CONTAINER, "0.1", "0"]
+    monkeypatch.setattr(suite, "_CONTAINER", container)
+    return names
 
 
 def test_every_part_is_run_and_the_table_tells_its_minutes(
-    ran: Ran, capsys: pytest.CaptureFixture[str]
+    commands: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert suite.main() == 0
-    assert sorted(ran[0]) == sorted(ALL)
-    said = capsys.readouterr().out
+    assert commands == EMBEDDED
+    said = capfd.readouterr().out
     assert "what the container's half says" in said
-    for name in ALL:
-        assert f"{name:<24}     1.0  0" in said
-    assert "all  " in said
+    for name in [*EMBEDDED, "tests, container", "all"]:
+        assert f"{name:<24}     0.0  0" in said
 
 
 def test_without_docker_one_half_is_run_and_it_is_said(
-    ran: Ran, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    commands: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(suite, "_docker_answers", lambda: False)
     assert suite.main() == 0
-    assert "tests, container" not in ran[0]
-    assert "Docker does not answer" in capsys.readouterr().out
+    assert commands == EMBEDDED
+    said = capfd.readouterr().out
+    assert "Docker does not answer" in said
+    assert "tests, container" not in said
 
 
-@pytest.mark.parametrize("failing", ALL)
-def test_a_part_that_fails_fails_the_whole(failing: str, ran: Ran) -> None:
-    names, to_fail = ran
-    to_fail.add(failing)
+@pytest.mark.parametrize("part", EMBEDDED[1:])
+def test_a_part_that_fails_fails_the_whole(
+    part: str, commands: list[str], failing: set[str]
+) -> None:
+    failing.add(part)
     assert suite.main() == 1
-    # What fails in the first minutes is not worth the others.
-    run = BEFORE[: BEFORE.index(failing) + 1] if failing in BEFORE else ALL
-    assert sorted(names) == sorted(run)
+    assert commands == EMBEDDED
 
 
-def test_a_part_is_a_command_with_its_seconds_and_its_exit_code(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    program = "import sys, time; time.sleep(0.2); print('said'); sys.exit(3)"
-    part = suite._part("program", [sys.executable, "-c", program], log)
+def test_the_container_s_half_can_fail_the_whole(
+    commands: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suite, "_CONTAINER", [sys.executable, "-c", CONTAINER, "0.1", "1"])
+    assert suite.main() == 1
+
+
+def test_what_fails_lint_is_not_tested(
+    commands: list[str],
+    failing: set[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    failing.add("lint")
+    lint = suite._embedded
+
+    def slow_lint() -> list[Part]:
+        time.sleep(0.5)  # so that the other half can be interrupted
+        return lint()
+
+    monkeypatch.setattr(suite, "_embedded", slow_lint)
+    monkeypatch.setattr(suite, "_CONTAINER", [sys.executable, "-c", CONTAINER, "60", "0"])
+    started = time.monotonic()
+    assert suite.main() == 1
+    assert time.monotonic() - started < 30
+    assert commands == ["lint"]
+    said = capfd.readouterr().out
+    assert f"{'tests, container':<24}     0.0" in said
+    assert f"{'tests, container':<24}     0.0  0" not in said
+
+
+def test_a_part_is_a_command_with_its_seconds_and_its_exit_code() -> None:
+    program = "import sys, time; time.sleep(0.2); sys.exit(3)"
+    part = suite._part("program", [sys.executable, "-c", program])
     assert (part.name, part.exit_code) == ("program", 3)
     assert part.seconds >= 0.2
-    assert log.read_text() == "said\n"
