@@ -58,7 +58,8 @@ class _ForkServer:
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._requests, self._answers = self._process.stdin, self._process.stdout.fileno()
+        self._requests, self._answered = self._process.stdin, self._process.stdout
+        self._answers = self._answered.fileno()
         self._read = b""
 
     def run(
@@ -99,6 +100,7 @@ class _ForkServer:
         """End the process."""
         self._requests.close()
         self._process.wait(10)
+        self._answered.close()
 
     def _answer(self, timeout: float) -> int | None:
         while b"\n" not in self._read:

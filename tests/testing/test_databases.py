@@ -92,22 +92,22 @@ def test_clones_hold_what_their_template_holds(postgres_url: URL, copy_files: bo
         pool.close()
 
 
-def end_sessions(admin: psycopg.Connection) -> None:
-    """End every other session of the server's own database."""
-    admin.execute(
-        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND backend_type = 'client backend' "
-        "AND query LIKE '%DATABASE%' AND pid <> pg_backend_pid()"
-    )
+def end_session(pool: ClonePool, admin: psycopg.Connection) -> None:
+    """End the session of a pool, as an administrator may."""
+    connection = pool._session._connection
+    assert connection is not None
+    driver = connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    admin.execute("SELECT pg_terminate_backend(%s, 5000)", [driver.info.backend_pid])
 
 
 def test_a_session_that_was_ended_is_replaced(
     pool: ClonePool, admin: psycopg.Connection, postgres_url: URL
 ) -> None:
     first = pool.take()
-    end_sessions(admin)
+    end_session(pool, admin)
     second = pool.take()
-    end_sessions(admin)
+    end_session(pool, admin)
     pool.give_back(first)
     pool.give_back(second)
     pool.close()
