@@ -1,12 +1,16 @@
 """The catalogue as text differs wherever pg_dump's text does, and where users would say so."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
 from sqlalchemy import URL
 
+from pgmodern.testing.databases import database as database_of_its_own
 from tests import catalogue, pg_dump
+from tests.kills import libpq
+
+Connect = Callable[[URL], psycopg.Connection]
 
 BASE = """
     CREATE EXTENSION pg_trgm;
@@ -154,36 +158,49 @@ THE_SAME = [
 NOTICED = "CREATE FUNCTION noticed() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'"
 
 
+@pytest.fixture(scope="module")
+def template(postgres_url: URL) -> Iterator[URL]:
+    """A database with some of everything, to be cloned."""
+    with database_of_its_own(postgres_url) as url:
+        with psycopg.connect(libpq(url), autocommit=True) as connection:
+            connection.execute(BASE.encode())
+            connection.execute(NOTICED)
+        yield url
+
+
+@pytest.fixture(scope="module")
+def dumped(template: URL) -> str:
+    """What pg_dump says of it."""
+    return pg_dump.dump(template)
+
+
 @pytest.fixture
-def observer(
-    empty_database_url: URL, connect: Callable[[URL], psycopg.Connection]
-) -> psycopg.Connection:
+def url(template: URL, clone: Callable[[URL], URL]) -> URL:
+    """A clone of it."""
+    return clone(template)
+
+
+@pytest.fixture
+def observer(url: URL, connect: Connect) -> psycopg.Connection:
     """A connection that looks at the schema."""
-    with connect(empty_database_url) as database:
-        database.execute(BASE.encode())
-        database.execute(NOTICED.encode())
-    return connect(empty_database_url)
+    return connect(url)
 
 
 @pytest.fixture
-def database(
-    observer: psycopg.Connection,
-    empty_database_url: URL,
-    connect: Callable[[URL], psycopg.Connection],
-) -> psycopg.Connection:
+def database(url: URL, connect: Connect) -> psycopg.Connection:
     """A connection that changes it."""
-    return connect(empty_database_url)
+    return connect(url)
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_whatever_pg_dump_sees_is_seen(
-    change: str, observer: psycopg.Connection, database: psycopg.Connection, empty_database_url: URL
+    change: str, observer: psycopg.Connection, database: psycopg.Connection, url: URL, dumped: str
 ) -> None:
-    before, dumped = catalogue.describe(observer), pg_dump.dump(empty_database_url)
+    before = catalogue.describe(observer)
     database.execute(change.encode())
     assert catalogue.describe(observer) != before
     # So that no change stands here that is none; owners are left out of the dumps.
-    assert "OWNER" in change or pg_dump.dump(empty_database_url) != dumped
+    assert "OWNER" in change or pg_dump.dump(url) != dumped
 
 
 @pytest.mark.parametrize("change", UNSEEN_BY_PG_DUMP)
@@ -207,7 +224,7 @@ def test_what_makes_no_other_schema_is_no_difference(
 def test_a_schema_that_is_made_twice_is_the_same(
     observer: psycopg.Connection,
     clone: Callable[[URL], URL],
-    connect: Callable[[URL], psycopg.Connection],
+    connect: Connect,
     postgres_url: URL,
 ) -> None:
     """Its objects have other ids."""
