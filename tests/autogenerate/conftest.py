@@ -33,7 +33,7 @@ given = context.config.attributes
 options = given["options"]
 environment.run(given["metadata"], drop_undeclared=given["drop_undeclared"], **options)
 '''
-RUFF = [sys.executable, "-m", "ruff"]
+RUFF = [str(Path(sys.executable).with_name("ruff"))]  # `-m ruff` would start a Python for it
 
 
 def pytest_terminal_summary(
