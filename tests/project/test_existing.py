@@ -2,7 +2,6 @@
 
 import io
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from sqlalchemy import URL
 from pgmodern.errors import ProjectError
 from pgmodern.project.existing import Changes, apply, changes, unified_diff
 from pgmodern.project.new import lay_down
+from tests import commands
 from tests.kills import libpq
 from tests.project.files import contents
 
@@ -79,14 +79,8 @@ def succeed(environ: dict[str, str], empty_database_url: URL) -> Run:
     """Run `alembic` in a project, on an empty database."""
 
     def run(directory: Path, *arguments: str) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", "alembic", *arguments],
-            cwd=directory,
-            env=environ | {"DATABASE_URL": libpq(empty_database_url)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        env = environ | {"DATABASE_URL": libpq(empty_database_url)}
+        done = commands.run(arguments, module="alembic", cwd=directory, env=env)
         assert done.returncode == 0, done.stderr
 
     return run
