@@ -56,7 +56,7 @@ def _quick() -> tuple[float, bool]:
 
 def compared(server: str, proved: Proved) -> tuple[list[Figure], list[str]]:
     """Return how much of what must be proved is proved on a server, and what is not."""
-    killed = {what for what, count in proved.survived.items() if _all(count)}
+    killed = {what for what, (survived, kills) in proved.survived.items() if survived == kills > 0}
     functions: dict[str, int] = {**FLOOR["contract"]}
     if server == "embedded":
         functions |= FLOOR["asks no server"]  # which runs once
@@ -73,12 +73,6 @@ def compared(server: str, proved: Proved) -> tuple[list[Figure], list[str]]:
     missing = [name for must, can in kinds.values() for name in sorted(must - can)]
     missing += [name for name, count in functions.items() if contract[name] < count]
     return figures, missing
-
-
-def _all(count: str) -> bool:
-    """Tell whether "3 of 3" is all, and not of none."""
-    survived, _, kills = count.partition(" of ")
-    return survived == kills != "0"
 
 
 def _figure(what: str, proved: int, floor: int) -> Figure:

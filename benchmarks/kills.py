@@ -25,9 +25,8 @@ def ask(_engine: Engine, _dataset: Dataset) -> Report:
         )
         proved = reports.read(report)
     figures = [Figure("runs of pytest that failed", int(done.returncode != 0), "", at_most=0)]
-    for what, count in proved.survived.items():
-        survived, _, total = count.partition(" of ")
-        figures.append(Figure(what, int(survived), "", baseline=int(total), at_least=int(total)))
+    for what, (survived, kills) in proved.survived.items():
+        figures.append(Figure(what, survived, "", baseline=kills, at_least=kills))
     return Report(
         "Killed before every statement, run again", "kills", figures, ["survived, of how many"]
     )

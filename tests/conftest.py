@@ -19,6 +19,7 @@ from psycopg import sql
 from sqlalchemy import URL
 
 from pgmodern import embedded
+from pgmodern.testing.databases import database
 from tests import catalogue, commands, pg_dump
 from tests.kills import SEED, SURVIVED, Selection, libpq
 from tests.waiting import until, until_found
@@ -122,6 +123,13 @@ def environ() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith(NAMES_A_DATABASE)}
 
 
+def _naming(url: URL | str | None) -> dict[str, str]:
+    """Return the variable that names a database to a command."""
+    if not url:
+        return {}
+    return {"DATABASE_URL": libpq(url) if isinstance(url, URL) else url}
+
+
 @pytest.fixture
 def start_alembic(
     alembic_ini: Path, environ: dict[str, str], tmp_path: Path
@@ -138,11 +146,10 @@ def start_alembic(
             ini: Path = alembic_ini,
             **variables: str,
         ) -> Process:
-            named = {"DATABASE_URL": libpq(url) if isinstance(url, URL) else url} if url else {}
             process = subprocess.Popen(
                 [sys.executable, "-m", "alembic", "-c", str(ini), *arguments],
                 cwd=tmp_path,
-                env=environ | named | variables,
+                env=environ | _naming(url) | variables,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -161,9 +168,8 @@ def alembic(alembic_ini: Path, environ: dict[str, str], tmp_path: Path) -> Calla
     def run(
         *arguments: str, url: URL | str | None = None, ini: Path = alembic_ini, **variables: str
     ) -> Completed:
-        named = {"DATABASE_URL": libpq(url) if isinstance(url, URL) else url} if url else {}
         command = ["-c", str(ini), *arguments]
-        env = environ | named | variables
+        env = environ | _naming(url) | variables
         return commands.run(command, module="alembic", cwd=tmp_path, env=env)
 
     return run
@@ -251,23 +257,11 @@ def blocked(connect: Connect) -> Callable[[URL], int]:
     return wait
 
 
-def _copied(admin: psycopg.Connection, url: URL, database: str | None) -> tuple[URL, sql.Composed]:
-    """Copy a database; return where the copy is, and the statement that drops it."""
-    assert database is not None
-    name = f"pgmodern_{uuid.uuid4().hex}"
-    create = "CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy"
-    admin.execute(sql.SQL(create).format(sql.Identifier(name), sql.Identifier(database)))
-    drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
-    return url.set(database=name), drop
-
-
 @pytest.fixture(scope="session")
 def migrated_database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
     """A migrated database for tests that write nothing."""
-    with psycopg.connect(libpq(postgres_url), autocommit=True) as admin:
-        url, drop = _copied(admin, postgres_url, template_database)
+    with database(postgres_url, template_database) as url:
         yield url
-        admin.execute(drop)
 
 
 @pytest.fixture
@@ -277,11 +271,16 @@ def copied(postgres_url: URL, connect: Connect) -> Callable[[URL], AbstractConte
 
     @contextmanager
     def copy(url: URL) -> Iterator[URL]:
-        copied, drop = _copied(admin, url, url.database)
+        assert url.database is not None
+        name = f"pgmodern_{uuid.uuid4().hex}"
+        names = sql.Identifier(name), sql.Identifier(url.database)
+        # By the connection that is there: `databases.create` would open one for each copy.
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+        admin.execute(create.format(*names))
         try:
-            yield copied
+            yield url.set(database=name)
         finally:
-            admin.execute(drop)
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(names[0]))
 
     return copy
 

@@ -109,8 +109,4 @@ def _names_of(value: object, file: str, seen: set[CodeType]) -> Iterator[str]:
 def _written(text: str) -> Iterator[str]:
     if _WORD.fullmatch(text):
         yield text
-    yield from _called_in(text)
-
-
-def _called_in(text: str) -> list[str]:
-    return _CALL.findall(text)
+    yield from _CALL.findall(text)

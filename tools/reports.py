@@ -14,11 +14,12 @@ _CHANGE = "tests.autogenerate.test_changes::test_change["
 class Proved:
     """What a run has proved.
 
-    `survived` are kills, as "operation: kind", with how many of how many; `changes` are those of
-    autogenerate's catalogue; `passed` counts the tests that passed by their functions.
+    `survived` are kills, as "operation: kind": how many were survived, and how many there were.
+    `changes` are those of autogenerate's catalogue; `passed` counts the tests that passed by their
+    functions.
     """
 
-    survived: dict[str, str]
+    survived: dict[str, tuple[int, int]]
     changes: set[str]
     random_models: int
     passed: Counter[str]
@@ -48,7 +49,7 @@ def read(report: Path) -> Proved:
     names = [f"{test.get('classname')}::{test.get('name')}" for test in tests]
     survived = (value.rpartition(": ") for name, value in properties if name == "survived")
     return Proved(
-        survived={what: count for what, _, count in survived},
+        survived={what: _counts(counts) for what, _, counts in survived},
         changes={
             name.removeprefix(_CHANGE).removesuffix("]")
             for name in names
@@ -57,6 +58,11 @@ def read(report: Path) -> Proved:
         random_models=sum(int(value) for name, value in properties if name == "random models"),
         passed=Counter(re.sub(r"\[.*", "", name, flags=re.DOTALL) for name in names),
     )
+
+
+def _counts(written: str) -> tuple[int, int]:
+    survived, _, kills = written.partition(" of ")
+    return int(survived), int(kills)
 
 
 def _passed(test: Element) -> bool:
