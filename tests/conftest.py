@@ -1,5 +1,6 @@
 """Fixtures of the suite's own, beside those of pgmodern.pytest_plugin."""
 
+import gc
 import os
 import random
 import subprocess
@@ -76,6 +77,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("server")
         if fixtures & {"proof", "struck", "selection"}:
             item.add_marker("kills")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what lives as long as the run: every module, and every test."""
+    gc.freeze()
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -8,6 +8,7 @@ A request is a line of JSON on standard input; the answers are the process id an
 """
 
 import atexit
+import gc
 import importlib
 import json
 import os
@@ -27,6 +28,7 @@ def main() -> None:
     """Answer until standard input ends."""
     for library in LIBRARIES:
         importlib.import_module(library)
+    gc.freeze()  # else a collection in a fork copies every page of what was imported
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:

@@ -407,6 +407,7 @@ def test_the_documented_options_are_in_the_help(pytester: pytest.Pytester) -> No
     result.stdout.fnmatch_lines(["*--postgres=auto|container|embedded|URL*"])
     result.stdout.fnmatch_lines(["*pgmodern_alembic_ini*"])
     result.stdout.fnmatch_lines(["*pgmodern_image*"])
+    result.stdout.fnmatch_lines(["*pgmodern_tmpfs*"])
 
 
 def test_a_project_without_migrations_is_asked_for_no_server(pytester: pytest.Pytester) -> None:

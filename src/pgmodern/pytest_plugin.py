@@ -11,6 +11,7 @@ a session, into a template; each test gets a clone of it. In `pytest.ini`:
 
     pgmodern_alembic_ini   the Alembic configuration (default: alembic.ini)
     pgmodern_image         the image, or the Dockerfile, of the container
+    pgmodern_tmpfs         true: the container keeps its data in memory (default: false)
 """
 
 import json
@@ -41,7 +42,7 @@ _SHARED_RUN = pytest.StashKey[SharedRun]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--postgres` and the two ini options."""
+    """Add `--postgres` and the ini options."""
     parser.getgroup("pgmodern").addoption(
         "--postgres",
         default="auto",
@@ -50,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addini("pgmodern_alembic_ini", "the Alembic configuration", default="alembic.ini")
     parser.addini("pgmodern_image", "image or Dockerfile of the container", default=DEFAULT_IMAGE)
+    parser.addini("pgmodern_tmpfs", "the container's data is in memory", "bool", default=False)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -80,7 +82,8 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 def _own_run(config: pytest.Config) -> Run:
     image = str(config.getini("pgmodern_image"))
-    return Run(lambda: running(_choice(config), image, config.rootpath))
+    tmpfs = bool(config.getini("pgmodern_tmpfs"))
+    return Run(lambda: running(_choice(config), image, config.rootpath, tmpfs=tmpfs))
 
 
 def _run(config: pytest.Config) -> Run | WorkerRun:
