@@ -19,9 +19,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 REPORTS = ROOT / ".suite"
 PYTHON = sys.executable
-# Where two halves run side by side they keep two cores busy; one alone does not. A file stays in
-# one worker, which makes the databases of its fixtures once.
-TWO_WORKERS = ("-n", "2", "--dist=loadfile")
+# Much of a test is waiting, for a lock or for the server: three processes keep two cores busy. A
+# file stays in one worker, which makes the databases of its fixtures once.
+_TWO_WORKERS = ("-n", "2", "--dist=loadfile")
 
 
 def _pytest(server: str, report: str, *options: str) -> list[str]:
@@ -38,7 +38,7 @@ _QUICK = [
     ("coverage: combine", [*_COVERAGE, "combine", "--quiet"]),
     ("coverage: report", [*_COVERAGE, "report"]),
 ]
-_OTHERS = [PYTHON, "-m", *_pytest("embedded", "embedded", "-m", "not quick")]
+_OTHERS = [PYTHON, "-m", *_pytest("embedded", "embedded", "-m", "not quick", *_TWO_WORKERS)]
 _CONTAINER = [PYTHON, "-m", *_pytest("container", "container", "-m", "server")]
 
 
@@ -60,7 +60,7 @@ def run() -> list[Part]:
         parts = _both_servers()
     else:
         print("Docker does not answer: the half of the suite on a container is not run.")
-        parts = _embedded(*TWO_WORKERS)
+        parts = _embedded()
     failed = any(part.exit_code for part in parts)
     return [*parts, Part("all", time.monotonic() - started, int(failed))]
 
@@ -78,11 +78,11 @@ def _both_servers() -> list[Part]:
     return parts
 
 
-def _embedded(*options: str) -> list[Part]:
+def _embedded() -> list[Part]:
     parts = [_part("lint", _LINT)]
     if not parts[0].exit_code:
         parts += [_part(name, command) for name, command in _QUICK]
-        parts.append(_part("tests, embedded", [*_OTHERS, *options]))
+        parts.append(_part("tests, embedded", _OTHERS))
     return parts
 
 
