@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 REPORTS = ROOT / ".suite"
 PYTHON = sys.executable
-# Much of a test is waiting, for a lock or for the server: three processes keep two cores busy. A
+# Much of a test is waiting, for a lock or for the server: four processes keep two cores busy. A
 # file stays in one worker, which makes the databases of its fixtures once.
 _TWO_WORKERS = ("-n", "2", "--dist=loadfile")
 
@@ -39,7 +39,7 @@ _QUICK = [
     ("coverage: report", [*_COVERAGE, "report"]),
 ]
 _OTHERS = [PYTHON, "-m", *_pytest("embedded", "embedded", "-m", "not quick", *_TWO_WORKERS)]
-_CONTAINER = [PYTHON, "-m", *_pytest("container", "container", "-m", "server")]
+_CONTAINER = [PYTHON, "-m", *_pytest("container", "container", "-m", "server", *_TWO_WORKERS)]
 
 
 @dataclass(frozen=True, slots=True)

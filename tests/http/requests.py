@@ -23,7 +23,7 @@ Stop = Callable[[], Awaitable[None]]
 
 @asynccontextmanager
 async def client_of(
-    engine: AsyncEngine, seconds: float = 5.0, *, raising: bool = True
+    engine: AsyncEngine, seconds: float = 30.0, *, raising: bool = True
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application on this engine; closed by the application's own lifespan."""
     app = create_app(engine, timeout=seconds)
