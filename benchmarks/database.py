@@ -19,9 +19,9 @@ from sqlalchemy.pool import NullPool
 from benchmarks.dataset import Song
 from pgmodern import embedded
 from pgmodern.engine import create_engine
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.locks import driver
 from pgmodern.operations.literal import string
+from pgmodern.quoting import quoted
 from pgmodern.settings import parse_url
 from tests.pg_dump import binaries
 

@@ -20,7 +20,7 @@ from benchmarks.dataset import Dataset
 from benchmarks.load import Latencies, load
 from benchmarks.report import Figure, Report
 from pgmodern.engine import create_engine
-from pgmodern.indexes.catalogue import quoted
+from pgmodern.quoting import quoted
 from tests.legacy.music import modern_document
 from tests.pg_dump import dump
 

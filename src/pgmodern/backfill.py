@@ -10,7 +10,6 @@ from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
 from sqlalchemy import Connection, text
 
 from pgmodern.errors import MigrationError
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.locks import (
     LockPolicy,
     bounded,
@@ -21,6 +20,7 @@ from pgmodern.locks import (
     transaction,
 )
 from pgmodern.progress import progress
+from pgmodern.quoting import quoted
 from pgmodern.throttle import Load, Throttle, hindrance, load_of, rest
 from pgmodern.unfinished import Which, advance_to, claim, done_with, finish, locked
 

@@ -25,7 +25,8 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex
 
 from pgmodern.errors import MigrationError
-from pgmodern.indexes.catalogue import declared, differences, existing, quoted
+from pgmodern.indexes.catalogue import declared, differences, existing
+from pgmodern.quoting import quoted
 from pgmodern.reference import audio, chat, fragrance, music
 
 Connect = Callable[[URL], psycopg.Connection]

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.lint.sql import bare, folded
+from pgmodern.quoting import quoted
 
 
 @pytest.mark.parametrize(

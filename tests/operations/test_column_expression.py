@@ -12,8 +12,8 @@ from sqlalchemy import URL, Column, Computed, Text
 from sqlalchemy.exc import DBAPIError
 
 from pgmodern.errors import MigrationError
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.operations.column_expression import DropColumnExpression, SetColumnExpression
+from pgmodern.quoting import quoted
 
 Step = Callable[[Any], object]
 Proof = Callable[..., None]

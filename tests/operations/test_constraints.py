@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import URL
 
 from pgmodern.errors import MigrationError
-from pgmodern.indexes.catalogue import quoted
+from pgmodern.quoting import quoted
 
 Step = Callable[[Any], object]
 Proof = Callable[..., None]

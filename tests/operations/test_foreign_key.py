@@ -13,7 +13,7 @@ from psycopg.errors import ForeignKeyViolation, UndefinedTable
 from sqlalchemy import URL
 
 from pgmodern.errors import MigrationError
-from pgmodern.indexes.catalogue import quoted
+from pgmodern.quoting import quoted
 from tests.waiting import until_found
 
 Step = Callable[[Any], object]

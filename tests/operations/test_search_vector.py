@@ -11,8 +11,8 @@ from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
 from pgmodern.errors import MigrationError
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.operations.search_vector import AddSearchVectorOnline, ReplaceSearchVectorOnline
+from pgmodern.quoting import quoted
 
 Step = Callable[[Any], object]
 Apply = Callable[[Step], None]

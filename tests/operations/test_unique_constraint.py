@@ -12,7 +12,7 @@ from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
 from pgmodern.errors import MigrationError
-from pgmodern.indexes.catalogue import quoted
+from pgmodern.quoting import quoted
 from tests.waiting import until_found
 
 Step = Callable[[Any], object]

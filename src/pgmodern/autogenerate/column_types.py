@@ -10,10 +10,10 @@ from sqlalchemy.types import TypeEngine
 
 from pgmodern.autogenerate import twin
 from pgmodern.autogenerate.catalogue import Catalogue, Name
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.operations.by_hand import ByHand
 from pgmodern.operations.change_column_type import ChangeColumnTypeOnline
 from pgmodern.operations.literal import DIALECT
+from pgmodern.quoting import quoted
 
 
 def change(

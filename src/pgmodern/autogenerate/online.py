@@ -38,7 +38,6 @@ from pgmodern.autogenerate.body import Step
 from pgmodern.autogenerate.catalogue import Catalogue, Name
 from pgmodern.autogenerate.implementation import without_parameters
 from pgmodern.autogenerate.plain_index import CreateIndex
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.operations.by_hand import ByHand
 from pgmodern.operations.change_column_type import ChangeColumnTypeOnline, DropReplacedColumn
 from pgmodern.operations.check_constraint import ReplaceCheckConstraintOnline
@@ -54,6 +53,7 @@ from pgmodern.operations.search_vector import (
     AddSearchVectorOnline,
     DropSearchVectorOnline,
 )
+from pgmodern.quoting import quoted
 
 Steps = Iterator[MigrateOperation | Step]
 

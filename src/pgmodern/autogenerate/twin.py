@@ -16,9 +16,10 @@ from sqlalchemy.exc import CompileError
 from sqlalchemy.types import TypeEngine
 
 from pgmodern.autogenerate import catalogue, plain_index
-from pgmodern.indexes.catalogue import Definition, copied, quoted, require_temporary
+from pgmodern.indexes.catalogue import Definition, copied, require_temporary
 from pgmodern.locks import driver
 from pgmodern.operations.literal import DIALECT, expression, index_statement, string
+from pgmodern.quoting import quoted
 
 _TABLES = 100  # a transaction can hold only so many locks
 _PROBE = "pgmodern_probe_"

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import Connection, Index, MetaData, text
 
 from pgmodern.doctor.finding import Finding
-from pgmodern.indexes.catalogue import differences, quoted
+from pgmodern.indexes.catalogue import differences
+from pgmodern.quoting import quoted
 
 _ABSENT_TABLE = text("SELECT to_regclass(:name) IS NULL")
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from pgmodern.doctor.cure import execute
 from pgmodern.doctor.diagnosis import Diagnosis, Kind
 from pgmodern.extensions import available, installed, version_key
-from pgmodern.indexes.catalogue import quoted
+from pgmodern.quoting import quoted
 
 KINDS = (Kind.OUTDATED_EXTENSION,)
 

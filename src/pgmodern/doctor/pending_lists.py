@@ -8,9 +8,9 @@ from sqlalchemy import Connection, Row, text
 from pgmodern.doctor.catalogue import TABLES, database_name
 from pgmodern.doctor.cure import execute, line
 from pgmodern.doctor.diagnosis import Diagnosis, Kind, not_known
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.operations.extension import CreateExtension
 from pgmodern.operations.literal import string
+from pgmodern.quoting import quoted
 
 KINDS = (Kind.PENDING_LIST,)
 

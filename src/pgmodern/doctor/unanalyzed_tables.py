@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 from pgmodern.doctor.catalogue import TABLES
 from pgmodern.doctor.cure import execute
 from pgmodern.doctor.diagnosis import Diagnosis, Kind
-from pgmodern.indexes.catalogue import quoted
+from pgmodern.quoting import quoted
 
 KINDS = (Kind.UNANALYZED_TABLE,)
 

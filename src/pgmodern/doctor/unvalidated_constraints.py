@@ -7,9 +7,9 @@ from sqlalchemy import Connection, text
 from pgmodern.doctor.catalogue import TABLES
 from pgmodern.doctor.cure import execute, line
 from pgmodern.doctor.diagnosis import Diagnosis, Kind
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.operations.not_null import SetNotNullOnline
 from pgmodern.operations.partition_table import UnpartitionTableOnline
+from pgmodern.quoting import quoted
 
 KINDS = (Kind.UNVALIDATED_CONSTRAINT,)
 

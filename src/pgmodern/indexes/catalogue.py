@@ -4,12 +4,13 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Index, TextClause, quoted_name, text
+from sqlalchemy import Connection, Index, quoted_name, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex
 
 from pgmodern.errors import MigrationError
 from pgmodern.locks import driver, transaction
+from pgmodern.quoting import quoted
 
 # PostgreSQL 17.12 keeps a log position among a column's options, as pg_attver.
 DEFINITION = """
@@ -47,11 +48,6 @@ DEFINITION = """
     JOIN pg_catalog.pg_am AS method ON method.oid = class.relam
 """
 _DEFINITION = text(f"SELECT {DEFINITION} WHERE index.indexrelid = to_regclass(:name)")
-
-
-def verbatim(sql: str) -> TextClause:
-    """Return SQL in which a colon and a percent sign mean nothing."""
-    return text(sql.replace(":", r"\:"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +165,3 @@ def differences(connection: Connection, index: Index) -> list[str]:
         for field in there.__slots__
         if getattr(there, field) != getattr(wanted, field)
     ]
-
-
-def quoted(name: str, schema: str | None = None) -> str:
-    """Quote a possibly qualified name for SQL text and for `to_regclass`."""
-    parts = [schema, name] if schema else [name]
-    return ".".join('"' + part.replace('"', '""') + '"' for part in parts)

@@ -1,8 +1,8 @@
 """Full-text indexes: words and phrases of one or more text columns, weighted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from sqlalchemy import (
     Column,
@@ -17,20 +17,29 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import REGCONFIG, TSQUERY, TSVECTOR
 
+from pgmodern.errors import DeclarationError
 from pgmodern.extensions import UNACCENT, Extension
-from pgmodern.indexes.declared import (
-    DeclaredIndex,
-    Source,
-    as_column,
-    constant,
-    unlabelled,
-)
+from pgmodern.indexes.declared import DeclaredIndex, constant, unlabelled
+from pgmodern.indexes.source import Source, as_column, require_type
 
 Weight = Literal["A", "B", "C", "D"]
 SIMPLE_UNACCENT = "public.simple_unaccent"
 LONGEST_DOCUMENT = 200_000
+_TEXTS = {"TEXT", "VARCHAR", "CHAR", "CITEXT"}
 # The text search parser knows entities and leaves them whole.
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"}
+
+
+def configuration_sql(name: str, copy: str, dictionary: str) -> tuple[str, str]:
+    """Return the statements that create a text search configuration that ignores accents.
+
+    Each word passes `unaccent` first (manual, F.48 unaccent), then the dictionary.
+    """
+    return (
+        f"CREATE TEXT SEARCH CONFIGURATION {name} (COPY = {copy})",
+        f"ALTER TEXT SEARCH CONFIGURATION {name} ALTER MAPPING FOR hword, hword_part, word, "
+        f"numhword, hword_numpart, numword WITH unaccent, {dictionary}",
+    )
 
 
 def _inline(value: str) -> ColumnElement[str]:
@@ -84,9 +93,27 @@ class FullTextIndex(DeclaredIndex):
     ) -> None:
         self.configuration = configuration
         self._configuration = cast(constant(configuration), REGCONFIG)
-        self._sources = tuple((as_column(column), weight) for column, weight in sources)
+        self._sources = _weighted(f"Index {name}", sources)
         whole = document(self._sources, configuration).label("document")
         super().__init__(name, whole if stored is None else stored, method="gin")
+
+    def check(self) -> None:
+        """Raise DeclarationError where a source is no text, or the stored column no tsvector."""
+        for column, _ in self._sources:
+            require_type(f"Index {self.name}", column, _TEXTS)
+        require_type(f"Index {self.name}", self.vector, {"TSVECTOR"})
+
+    def prerequisites(self) -> Iterator[str]:
+        """Return what must have been executed before the index can be; each can be repeated."""
+        yield from super().prerequisites()
+        if self.configuration == SIMPLE_UNACCENT:
+            simple = "pg_catalog.simple"
+            create, alter = configuration_sql(SIMPLE_UNACCENT, simple, simple)
+            yield (
+                "DO $do$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_ts_config "
+                "WHERE cfgname = 'simple_unaccent' AND cfgnamespace = 'public'::regnamespace) "
+                f"THEN {create}; {alter}; END IF; END $do$"
+            )
 
     @property
     def weights(self) -> dict[str, Weight]:
@@ -133,3 +160,25 @@ class FullTextIndex(DeclaredIndex):
         for character, entity in _ENTITIES.items():
             text = func.replace(text, constant(character), constant(entity))
         return func.ts_headline(self._configuration, text, query, type_=Text)
+
+
+def _weighted(
+    what: str, sources: Sequence[tuple[Source, Weight]]
+) -> tuple[tuple[ColumnElement[Any], Weight], ...]:
+    """Return the columns and their weights; raise DeclarationError where they are no such pairs."""
+    pairs: list[tuple[ColumnElement[Any], Weight]] = []
+    for source in sources:
+        if not isinstance(source, tuple) or len(source) != 2:
+            raise DeclarationError(
+                f"{what} has a source without a weight.",
+                'Pass pairs of a column and a weight, "A" to "D": [(title, "A"), (body, "B")].',
+            )
+        column, weight = source
+        if weight not in get_args(Weight):
+            raise DeclarationError(
+                f"{what} gives a source the weight {weight!r}.", 'Weights are "A" to "D".'
+            )
+        pairs.append((as_column(column, what), weight))
+    if not pairs:
+        raise DeclarationError(f"{what} has no sources.", 'Pass pairs: [(title, "A")].')
+    return tuple(pairs)

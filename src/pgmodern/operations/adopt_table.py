@@ -6,12 +6,12 @@ from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import Operations
 
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.locks import SECOND_LOCK
 from pgmodern.operations import created
 from pgmodern.operations.literal import execute, string
 from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
+from pgmodern.quoting import quoted
 
 
 class AdoptTable(Operation):

@@ -8,7 +8,6 @@ from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import Operations
 
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.operations.constraint import (
     Constraint,
     DropConstraintOnline,
@@ -19,6 +18,7 @@ from pgmodern.operations.constraint import (
 from pgmodern.operations.literal import run_or_write, string
 from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
+from pgmodern.quoting import quoted
 
 
 class AddCheckConstraintOnline(Operation):

@@ -11,11 +11,11 @@ from alembic.operations.ops import AddColumnOp, DropColumnOp, ModifyTableOps
 from sqlalchemy import Column
 
 from pgmodern.errors import MigrationError
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.locks import driver
 from pgmodern.operations.literal import execute
 from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
+from pgmodern.quoting import quoted
 
 _SINCE = 17
 

@@ -10,7 +10,6 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import Operations
 from sqlalchemy import Connection
 
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.locks import driver, execute_briefly
 from pgmodern.operations.constraint import (
     Constraint,
@@ -22,6 +21,7 @@ from pgmodern.operations.constraint import (
 from pgmodern.operations.literal import run_or_write, string
 from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
+from pgmodern.quoting import quoted
 
 
 @dataclass(frozen=True, slots=True)

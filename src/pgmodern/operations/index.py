@@ -23,7 +23,7 @@ from sqlalchemy.schema import CreateIndex
 
 from pgmodern.errors import MigrationError
 from pgmodern.indexes import catalogue
-from pgmodern.indexes.catalogue import Definition, quoted
+from pgmodern.indexes.catalogue import Definition
 from pgmodern.locks import (
     LockPolicy,
     bounds,
@@ -38,6 +38,7 @@ from pgmodern.operations.names import derived
 from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
 from pgmodern.operations.successor import passed_on, tablespace
+from pgmodern.quoting import quoted
 
 _INSTANT, _COMMIT_TRIES = 0.02, 100
 

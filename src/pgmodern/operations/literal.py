@@ -7,8 +7,8 @@ from sqlalchemy import ClauseElement, Connection, Constraint, Dialect, Index
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.schema import CreateIndex
 
-from pgmodern.indexes.catalogue import verbatim
 from pgmodern.locks import LockPolicy, milliseconds
+from pgmodern.quoting import verbatim
 
 DIALECT: Dialect = PGDialect_psycopg(paramstyle="named")  # type: ignore[no-untyped-call]
 POLICY = "pgmodern_lock_policy"  # the name of the script's policy among the context's options

@@ -10,7 +10,6 @@ from alembic.operations import Operations
 from sqlalchemy import Connection
 
 from pgmodern.errors import MigrationError
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.locks import driver, execute_briefly
 from pgmodern.operations.check_constraint import check
 from pgmodern.operations.constraint import Constraint, add, is_there, script, validate
@@ -18,6 +17,7 @@ from pgmodern.operations.literal import run_or_write, string
 from pgmodern.operations.names import derived
 from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
+from pgmodern.quoting import quoted
 
 
 class _NotNullOperation(Operation):

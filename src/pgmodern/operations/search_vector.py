@@ -11,7 +11,6 @@ from alembic.operations.ops import CreateIndexOp
 from sqlalchemy import Connection
 
 from pgmodern.errors import MigrationError
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.indexes.fulltext import SIMPLE_UNACCENT, Weight
 from pgmodern.locks import driver, execute_briefly
 from pgmodern.operations.backfill import BackfillOnline, run_online
@@ -21,6 +20,7 @@ from pgmodern.operations.literal import execute, run_or_write, string
 from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
 from pgmodern.operations.tsvector_column import TsvectorColumn, backfill_name, trigger_name
+from pgmodern.quoting import quoted
 from pgmodern.unfinished import forget
 
 

@@ -9,6 +9,7 @@ from psycopg.errors import DependentObjectsStillExist
 from sqlalchemy.exc import DBAPIError
 
 from pgmodern.errors import MigrationError
+from pgmodern.indexes.fulltext import configuration_sql
 from pgmodern.operations.literal import execute, string
 from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
@@ -64,14 +65,8 @@ class DropTextSearchConfiguration(Operation):
 
 
 def _create(operations: Operations, operation: CreateTextSearchConfiguration) -> None:
-    operations.execute(
-        f"CREATE TEXT SEARCH CONFIGURATION {operation.name} (COPY = {operation.copy})"
-    )
-    operations.execute(
-        f"ALTER TEXT SEARCH CONFIGURATION {operation.name} ALTER MAPPING FOR "
-        f"hword, hword_part, word, numhword, hword_numpart, numword "
-        f"WITH unaccent, {operation.dictionary}"
-    )
+    for statement in configuration_sql(operation.name, operation.copy, operation.dictionary):
+        operations.execute(statement)
 
 
 def _drop(operations: Operations, operation: DropTextSearchConfiguration) -> None:

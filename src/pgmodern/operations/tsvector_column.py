@@ -10,11 +10,11 @@ from typing import Self
 from sqlalchemy import column, table
 
 from pgmodern.backfill import Backfill
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.indexes.fulltext import Weight, document
 from pgmodern.operations.literal import DIALECT, string
 from pgmodern.operations.names import derived, fitting
 from pgmodern.operations.operation import Operation
+from pgmodern.quoting import quoted
 
 
 class TsvectorColumn(Operation):

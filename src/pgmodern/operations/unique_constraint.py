@@ -10,7 +10,6 @@ from alembic.operations import Operations
 from alembic.operations.ops import CreateIndexOp
 from sqlalchemy import Connection
 
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.locks import execute_briefly
 from pgmodern.operations.constraint import (
     Constraint,
@@ -25,6 +24,7 @@ from pgmodern.operations.index import CreateIndexOnline, build, build_script
 from pgmodern.operations.literal import run_or_write
 from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
+from pgmodern.quoting import quoted
 
 
 class AddUniqueConstraintOnline(Operation):

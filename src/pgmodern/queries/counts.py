@@ -22,9 +22,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import OID
 
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.queries.statement import Statement, rows
 from pgmodern.queries.statistics import CLASS
+from pgmodern.quoting import quoted
 
 
 @dataclass(frozen=True, slots=True)

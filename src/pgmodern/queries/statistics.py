@@ -3,8 +3,8 @@
 from sqlalchemy import ColumnElement, Float, String, Table, cast, column, func, select, table
 from sqlalchemy.dialects.postgresql import OID
 
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.indexes.declared import constant
+from pgmodern.quoting import quoted
 
 CLASS = table(
     "pg_class",

@@ -13,7 +13,7 @@ from psycopg.pq.abc import PGconn
 from sqlalchemy import URL, PoolProxiedConnection, create_engine, text
 from sqlalchemy.pool import NullPool
 
-from pgmodern.indexes.catalogue import quoted
+from pgmodern.quoting import quoted
 
 
 def create(server: URL, template: str | None = None) -> URL:

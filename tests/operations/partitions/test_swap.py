@@ -7,8 +7,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.operations.partitions import Table
+from pgmodern.quoting import quoted
 from tests.operations.partitions.plays import (
     Apply,
     Psql,

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import URL
 
 from pgmodern.errors import MigrationError
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.locks import LockPolicy, bound
 from pgmodern.operations.partitions import Table
+from pgmodern.quoting import quoted
 from tests.operations.partitions.plays import (
     BEYOND,
     Apply,

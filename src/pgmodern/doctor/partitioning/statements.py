@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pgmodern.doctor.partitioning.predicates import Statement, compared, names, parse
 from pgmodern.doctor.reading import UNREADABLE
-from pgmodern.indexes.catalogue import quoted
+from pgmodern.quoting import quoted
 
 _SCHEMA = text("""
     SELECT nspname FROM pg_catalog.pg_extension

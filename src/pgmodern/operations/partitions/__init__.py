@@ -5,11 +5,11 @@ Each block is a transaction that decides in the database, so that an offline scr
 
 from dataclasses import dataclass
 
-from pgmodern.indexes.catalogue import quoted
 from pgmodern.locks import milliseconds
 from pgmodern.operations.literal import string
 from pgmodern.operations.partitions import bound, carried, intervals, refusals, swap, way_back
 from pgmodern.operations.partitions.block import BLOCK, RESOLVE
+from pgmodern.quoting import quoted
 
 
 @dataclass(frozen=True, slots=True)
