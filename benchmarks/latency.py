@@ -13,8 +13,8 @@ from psycopg import connect
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from pgmodern.engine import BinaryCursor
 from pgmodern.queries.explain import statements_of
+from pgmodern.types.wire import register
 from tests.kills import libpq
 
 Q = TypeVar("Q")
@@ -96,14 +96,15 @@ def beside_psycopg(
     reading = _reading(engine)
     seconds: tuple[list[float], list[float]] = [], []
     results: tuple[list[R], list[Any]] = [], []
-    plain = partial(connect, libpq(engine.url), cursor_factory=BinaryCursor)
-    with Session(reading) as session, plain(autocommit=True, prepare_threshold=3) as raw:
+    plain = partial(connect, libpq(engine.url), autocommit=True)
+    with Session(reading) as session, plain() as raw:
+        register(raw)
         # Each sends one statement.
         asked = (partial(call, session, query) for query in queries)
         sent = [only for each in asked for (only,) in [statements_of(engine, each)]]
         encoded = [statement.encode() for statement, _ in sent]
         for statement, (_, values) in zip(encoded, sent, strict=True):
-            raw.execute(statement, values).fetchall()
+            raw.execute(statement, values, binary=True).fetchall()
 
         def repository(number: int) -> None:
             started = time.perf_counter()
@@ -113,7 +114,7 @@ def beside_psycopg(
 
         def psycopg(number: int) -> None:
             started = time.perf_counter()
-            found = raw.execute(encoded[number], sent[number][1]).fetchall()
+            found = raw.execute(encoded[number], sent[number][1], binary=True).fetchall()
             seconds[1].append(time.perf_counter() - started)
             results[1].append(found)
 

@@ -1,14 +1,14 @@
-"""Engines for application code: binary results, prepared statements, pools, PgBouncer."""
+"""Engines for application code: SQLAlchemy's own, with pools for each use, and PgBouncer."""
 
 from collections.abc import Mapping
-from json import JSONDecoder
 from typing import Any, Literal
+from uuid import uuid4
 
 import psycopg
 from psycopg.errors import FeatureNotSupported
-from psycopg.pq import Format
-from sqlalchemy import URL, Engine, ExceptionContext, event
+from sqlalchemy import URL, Dialect, Engine, ExceptionContext, event
 from sqlalchemy import create_engine as sa_create_engine
+from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.ext.asyncio import create_async_engine as sa_create_async_engine
@@ -16,9 +16,11 @@ from sqlalchemy.pool import NullPool
 
 from pgmodern.errors import DatabaseUnavailable, ServerTooOld, SettingsError
 from pgmodern.settings import is_through_pgbouncer, parse_url, without_pgbouncer
+from pgmodern.types import HalfVector, SparseVector, Vector
+from pgmodern.types.wire import send_in_binary
 
 MINIMUM_SERVER = 16
-_PREPARE_AFTER = 3
+_VECTOR_TYPES = {"vector": Vector, "halfvec": HalfVector, "sparsevec": SparseVector}
 _REVALIDATION = "RevalidateCachedQuery"  # of the server's plancache.c, the same in any language
 
 Preset = Literal["web", "worker", "serverless"]
@@ -30,88 +32,99 @@ PRESETS: Mapping[Preset, Mapping[str, Any]] = {
 }
 
 
-class BinaryCursor(psycopg.Cursor[Any]):
-    """A cursor whose results come in PostgreSQL's binary format."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.format = Format.BINARY
-
-
-class AsyncBinaryCursor(psycopg.AsyncCursor[Any]):
-    """The asynchronous twin of BinaryCursor."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.format = Format.BINARY
-
-
 def create_engine(
     url: URL | str, *, preset: Preset | None = None, pgbouncer: bool | None = None, **kwargs: Any
 ) -> Engine:
-    """Return a SQLAlchemy engine with binary results and prepared statements; opens nothing.
+    """Return a SQLAlchemy engine for psycopg, with pools for web, workers and functions.
+
+    Opens nothing. Every result and every error is that of SQLAlchemy's own `create_engine`; only
+    values of this package's types go out in binary, and reflection knows those types.
 
     `preset` is one of `PRESETS`; without it the pool is SQLAlchemy's own. `pgbouncer` says that
     the URL leads to a PgBouncer in transaction mode, as `?pgbouncer=true` in the URL does: nothing
     is prepared then, because the statement would lie in another client's session. From PgBouncer
     1.22 on, with its `max_prepared_statements` above 0 (the default since 1.24),
-    `connect_args={"prepare_threshold": 3}` prepares again. Every keyword goes before what the
+    `connect_args={"prepare_threshold": 5}` prepares again. Every keyword goes before what the
     preset says.
-
-    A type that psycopg has no binary loader for (an enumeration of yours, tsvector) arrives as
-    bytes; an application that reads such columns uses SQLAlchemy's own `create_engine`, with
-    which every query and repository here works just as well, in text.
 
     Raises SettingsError for a URL that is not PostgreSQL's, for an unknown preset, and for
     prepared statements through PgBouncer with a libpq before 17.
     """
     url = parse_url(url)
     pgbouncer = is_through_pgbouncer(url) if pgbouncer is None else pgbouncer
-    options = _options(BinaryCursor, preset, kwargs, pgbouncer=pgbouncer)
+    connect_args = _psycopg_arguments(kwargs, pgbouncer=pgbouncer)
+    options = _preset(preset) | kwargs | connect_args
     engine = sa_create_engine(without_pgbouncer(url), **options)
-    event.listen(engine, "handle_error", _renew_where_stale)
+    _equip(engine)
     return engine
 
 
 def create_async_engine(
     url: URL | str, *, preset: Preset | None = None, pgbouncer: bool | None = None, **kwargs: Any
 ) -> AsyncEngine:
-    """Return the asynchronous twin of `create_engine`."""
-    url = parse_url(url)
-    pgbouncer = is_through_pgbouncer(url) if pgbouncer is None else pgbouncer
-    options = _options(AsyncBinaryCursor, preset, kwargs, pgbouncer=pgbouncer)
-    engine = sa_create_async_engine(without_pgbouncer(url), **options)
-    event.listen(engine.sync_engine, "handle_error", _renew_where_stale)
+    """Return the asynchronous twin of `create_engine`; a URL may name asyncpg, too.
+
+    asyncpg prepares every statement. Through PgBouncer it keeps none, and gives each a name that
+    no other client has.
+    """
+    parsed = parse_url(url, drivers=("psycopg", "asyncpg"))
+    pgbouncer = is_through_pgbouncer(parsed) if pgbouncer is None else pgbouncer
+    arguments = _asyncpg_arguments if parsed.get_driver_name() == "asyncpg" else _psycopg_arguments
+    connect_args = arguments(kwargs, pgbouncer=pgbouncer)
+    options = _preset(preset) | kwargs | connect_args
+    engine = sa_create_async_engine(without_pgbouncer(parsed), **options)
+    _equip(engine.sync_engine)
     return engine
 
 
-def _options(
-    cursor: type[Any], preset: Preset | None, kwargs: dict[str, Any], *, pgbouncer: bool
-) -> dict[str, Any]:
-    if preset is not None and preset not in PRESETS:
-        raise SettingsError(f"There is no preset {preset!r}.", f"Use one of {', '.join(PRESETS)}.")
-    given = kwargs.get("connect_args", {})
-    threshold = given.get("prepare_threshold", None if pgbouncer else _PREPARE_AFTER)
-    if pgbouncer and threshold is not None and not psycopg.capabilities.has_send_close_prepared():
+def _equip(engine: Engine) -> None:
+    """Give an engine, and nothing else in the process, what this package adds."""
+    reflect_vectors(engine.dialect)
+    if engine.dialect.driver == "psycopg":
+        send_in_binary(engine)
+        event.listen(engine, "handle_error", _renew_where_stale)
+
+
+def reflect_vectors(dialect: Dialect) -> None:
+    """Have reflection over one engine know the types of this package; over no other.
+
+    A BIT stays SQLAlchemy's, as it may be anything.
+    """
+    assert isinstance(dialect, PGDialect)
+    dialect.ischema_names = {**dialect.ischema_names, **_VECTOR_TYPES}
+
+
+def _preset(name: Preset | None) -> dict[str, Any]:
+    if name is None:
+        return {}
+    if name not in PRESETS:
+        raise SettingsError(f"There is no preset {name!r}.", f"Use one of {', '.join(PRESETS)}.")
+    return dict(PRESETS[name])
+
+
+def _psycopg_arguments(kwargs: dict[str, Any], *, pgbouncer: bool) -> dict[str, Any]:
+    if not pgbouncer:
+        return {}
+    given = {"prepare_threshold": None, **kwargs.get("connect_args", {})}
+    prepares = given["prepare_threshold"] is not None
+    if prepares and not psycopg.capabilities.has_send_close_prepared():
         raise SettingsError(
             "Prepared statements through PgBouncer need libpq 17, which closes them by a message "
             f"that PgBouncer understands; this one is {psycopg.pq.version() // 10_000}.",
             "Upgrade psycopg[binary] or libpq, or leave prepare_threshold out.",
         )
-    ours = {"cursor_factory": cursor, "prepare_threshold": threshold}
-    options = {"json_deserializer": _json, **PRESETS.get(preset, {}), **kwargs}  # type: ignore[arg-type]
-    return options | {"connect_args": ours | given}
+    return {"connect_args": given}
 
 
-_decode_json = JSONDecoder().raw_decode
-
-
-def _json(data: bytes) -> Any:
-    """Decode a document in a third of the time of `json.loads`, which first asks what it is.
-
-    A `json`, unlike a `jsonb`, may begin with white space.
-    """
-    return _decode_json(data.decode().lstrip())[0]
+def _asyncpg_arguments(kwargs: dict[str, Any], *, pgbouncer: bool) -> dict[str, Any]:
+    if not pgbouncer:
+        return {}
+    unprepared = {
+        "statement_cache_size": 0,
+        "prepared_statement_cache_size": 0,
+        "prepared_statement_name_func": lambda: f"pgmodern_{uuid4().hex}",
+    }
+    return {"connect_args": unprepared | kwargs.get("connect_args", {})}
 
 
 def is_pooled(session: psycopg.Connection[Any]) -> bool:

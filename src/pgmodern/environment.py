@@ -20,8 +20,8 @@ from pgmodern import autogenerate, embedded, operations, settings
 from pgmodern.autogenerate.check_constraints import DROP_UNDECLARED
 from pgmodern.autogenerate.directives import process
 from pgmodern.cures import cured
-from pgmodern.engine import is_pooled, require_server, unavailable
-from pgmodern.errors import MigrationError, PgmodernError, SettingsError
+from pgmodern.engine import is_pooled, reflect_vectors, require_server, unavailable
+from pgmodern.errors import DeclarationError, MigrationError, PgmodernError, SettingsError
 from pgmodern.extensions import preflight
 from pgmodern.indexes import required_extensions
 from pgmodern.locks import (
@@ -87,8 +87,9 @@ def run(
     """
     operations.register()
     autogenerate.register()
-    _configure_logging()
     try:
+        require_metadata(target_metadata)
+        _configure_logging()
         policy = _policy(policy or LockPolicy())
         given = _given(target_metadata, options) | {DROP_UNDECLARED: drop_undeclared}
         if context.is_offline_mode():
@@ -97,10 +98,16 @@ def run(
             with cured(), _connection() as connection:
                 _run_online(connection, given, policy)
     except PgmodernError as error:
-        if context.config.cmd_opts is None:
+        if not _is_command():
             raise
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(1) from None
+
+
+def _is_command() -> bool:
+    """Tell whether Alembic's command line runs, and not a program."""
+    config = getattr(context, "config", None)
+    return config is not None and config.cmd_opts is not None
 
 
 def _configure_logging() -> None:
@@ -147,6 +154,7 @@ def _run_offline(given: dict[str, Any], policy: LockPolicy) -> None:
 
 def _run_online(connection: Connection, given: dict[str, Any], policy: LockPolicy) -> None:
     ours = given | {"connection": connection}
+    reflect_vectors(connection.dialect)
     context.configure(**ours)
     options = context.get_context().opts
     if "destination_rev" not in options:  # current, check, revision: nothing is changed
@@ -330,6 +338,16 @@ def _require_direct(connection: Connection) -> None:
             "Between this connection and the server stands a pooler, such as PgBouncer.",
             "Migrations need a direct connection: their locks and settings are a session's. Let "
             "DATABASE_URL name the server itself for alembic.",
+        )
+
+
+def require_metadata(given: object) -> None:
+    """Raise DeclarationError where what is given is neither metadata nor several of them."""
+    several = [given] if isinstance(given, MetaData) else given
+    if not isinstance(several, Sequence) or not all(isinstance(m, MetaData) for m in several):
+        raise DeclarationError(
+            f"environment.run() is given {given!r}, which is no metadata.",
+            "Pass that of your models: run(Base.metadata), or a list of several.",
         )
 
 

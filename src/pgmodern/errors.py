@@ -5,6 +5,7 @@
     ├── DatabaseUnavailable   the server cannot be reached, or turned us away
     ├── ServerTooOld          the server's major version is not supported
     ├── ExtensionError        an extension is absent, too old or may not be created
+    ├── DeclarationError      an index that no column of the model can have
     ├── MigrationError        a revision cannot run, or would destroy data
     ├── ProjectError          a project cannot be laid down, or its env.py not changed
     ├── EmbedderError         a model could not be loaded or did not answer
@@ -45,6 +46,10 @@ class ServerTooOld(PgmodernError):
 
 class ExtensionError(PgmodernError):
     """An extension is absent, too old, or may not be created by this role."""
+
+
+class DeclarationError(PgmodernError):
+    """An index, or the metadata it is of, is declared as nothing that PostgreSQL can have."""
 
 
 class MigrationError(PgmodernError):

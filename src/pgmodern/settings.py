@@ -1,7 +1,7 @@
 """The only reader of the environment."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,9 +73,10 @@ def _url(source: Mapping[str, str]) -> URL | None:
     return None
 
 
-def parse_url(url: str | URL) -> URL:
-    """Turn any `postgres://` or `postgresql[+driver]://` URL into one for the psycopg 3 driver.
+def parse_url(url: str | URL, drivers: Sequence[str] = ("psycopg",)) -> URL:
+    """Turn any `postgres://` or `postgresql[+driver]://` URL into one for one of the drivers.
 
+    That is the one that the URL names, or the first of them, psycopg 3.
     User and password move from the parameters, where libpq takes them too, to their place, where
     they are not shown. Raises SettingsError, without the URL's text (it may hold a password), when
     it is no such URL.
@@ -90,7 +91,9 @@ def parse_url(url: str | URL) -> URL:
     port = 5432 if parsed.port is None else parsed.port
     if "@" in f"{parsed.host}{parsed.database}" or not 0 < port < _PORTS:
         raise SettingsError("The database's URL has an impossible host, port or database.", cure)
-    return _with_visible_secrets_moved(parsed.set(drivername=DRIVER))
+    named = parsed.drivername.partition("+")[2]
+    driver = named if named in drivers else drivers[0]
+    return _with_visible_secrets_moved(parsed.set(drivername=f"postgresql+{driver}"))
 
 
 def is_through_pgbouncer(url: URL) -> bool:

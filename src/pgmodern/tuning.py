@@ -14,13 +14,14 @@ from sqlalchemy.orm import Session
 
 from pgmodern.errors import VectorError
 from pgmodern.indexes import HnswIndex
-from pgmodern.indexes.catalogue import quoted, verbatim
 from pgmodern.indexes.declared import constant
 from pgmodern.indexes.hnsw import EF_SEARCH
 from pgmodern.operations.literal import string
 from pgmodern.queries import nearest
 from pgmodern.queries.statement import Statement, rows
 from pgmodern.queries.statistics import oid_of
+from pgmodern.quoting import quoted, verbatim
+from pgmodern.types import Bit, SparseVector
 
 _BREADTHS = (20, 30, 40, 60, 80, 100, 120, 160, 200, 280, 400, 560, 800, 1000)
 _OVERSAMPLINGS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 100, 150, 200)
@@ -71,9 +72,7 @@ def tune(
     """
     if not 0 < target_recall <= 1:
         raise ValueError(f"a recall is above 0 and at most 1: {target_recall}")
-    asked = [index.operand.check(each) for each in questions] or halfways(
-        list(session.scalars(_some(index, queries))), unit=index.metric == "cosine"
-    )
+    asked = [index.operand.check(each) for each in questions] or _made_up(session, index, queries)
     if not asked:
         raise VectorError(f"{index.parent.name} holds no vector.", "Tune an index of a full table.")
     truth = []
@@ -129,6 +128,16 @@ def _sought(index: HnswIndex) -> BindParameter[Any]:
     return bindparam("pgmodern_sought", type_=index.operand)
 
 
+def _made_up(session: Session, index: HnswIndex, count: int) -> Sequence[Any]:
+    if isinstance(index.operand, SparseVector | Bit):
+        raise VectorError(
+            f"Nothing lies halfway between two vectors of {index.name}.",
+            "Pass questions: what your application asks for.",
+        )
+    rows_at_random = list(session.scalars(_some(index, count)))
+    return halfways(rows_at_random, unit=index.metric == "cosine")
+
+
 def _some(index: HnswIndex, count: int) -> Statement:
     held = select(index.vector).where(index.vector.is_not(None), *index.conditions)
     return held.order_by(func.random()).limit(rows(count))
@@ -163,7 +172,7 @@ def _measured(
     index: HnswIndex,
     way: Statement,
     k: int,
-    asked: Sequence[Vectors],
+    asked: Sequence[Any],
     truth: list[set[Key]],
 ) -> tuple[float, float]:
     """Return the mean recall and the median milliseconds."""

@@ -19,6 +19,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.schema import CreateIndex
 
 from pgmodern.engine import create_engine
+from pgmodern.errors import DeclarationError
 from pgmodern.extensions import PG_TRGM, UNACCENT, VECTOR
 from pgmodern.indexes import (
     DeclaredIndex,
@@ -189,7 +190,7 @@ def test_the_column_may_be_one_of_a_table() -> None:
 def test_the_column_may_be_handed_to_a_table_later() -> None:
     column = Column("name", Text)
     index = TrigramIndex("ix_name", column)
-    with pytest.raises(AssertionError, match="not attached"):
+    with pytest.raises(DeclarationError, match="of no table"):
         _ = index.parent
     table = Table("late", MetaData(), Column("id", BigInteger, primary_key=True), column, index)
     assert index.parent is table

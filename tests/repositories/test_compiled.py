@@ -2,15 +2,18 @@
 
 import enum
 import logging
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import psycopg
 import pytest
+from psycopg.types.numeric import FloatLoader
 from sqlalchemy import (
     ARRAY,
     JSON,
+    REAL,
     Column,
     Connection,
     Dialect,
@@ -18,6 +21,7 @@ from sqlalchemy import (
     Enum,
     Float,
     Integer,
+    Interval,
     LargeBinary,
     MetaData,
     Numeric,
@@ -25,13 +29,14 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     bindparam,
+    column,
     event,
     insert,
     literal,
     select,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import CITEXT, INET, JSONB
 from sqlalchemy.exc import DBAPIError, ProgrammingError, StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
@@ -273,3 +278,89 @@ async def test_asynchronous_sessions_read_the_same(async_session: AsyncSession) 
 async def test_asynchronous_errors_are_sqlalchemy_s(async_session: AsyncSession) -> None:
     with pytest.raises(ProgrammingError, match="things"):
         await async_session.run_sync(_wrong)
+
+
+MOOD = Enum("sad", "happy", name="mood")
+NOTES = Table(
+    "notes",
+    MetaData(),
+    Column("id", Integer, primary_key=True),
+    Column("mood", MOOD),
+    Column("tag", CITEXT),
+    Column("grade", REAL),
+    Column("grades", ARRAY(REAL)),
+    Column("span", Interval),
+    Column("address", INET),
+)
+NOTE = {
+    "id": 1,
+    "mood": "sad",
+    "tag": "A",
+    "grade": 0.1,
+    "grades": [0.1, None],
+    "span": timedelta(days=40, seconds=1),
+    "address": "10.0.0.0/8",
+}
+
+
+@pytest.fixture
+def notes(session: Session) -> Session:
+    """A session with a row of types that psycopg does not decode alike from text and binary."""
+    session.execute(text("CREATE EXTENSION citext"))
+    NOTES.create(session.connection())
+    session.execute(insert(NOTES), [NOTE, dict.fromkeys(NOTE) | {"id": 2}])
+    return session
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("column", [*NOTES.c, None], ids=str)
+def test_a_type_that_is_another_in_binary_is_read_as_text(
+    column: Column[Any] | None, notes: Session
+) -> None:
+    statement = select(NOTES if column is None else column).order_by(NOTES.c.id)
+    expected = [tuple(row) for row in notes.execute(statement)]
+    for _ in range(3):
+        assert [tuple(row) for row in _directly(notes, statement)] == expected
+
+
+def test_what_is_the_same_in_binary_comes_in_binary(things: Session) -> None:
+    statement = select(THINGS.c.id, THINGS.c.shout, THINGS.c.vector, THINGS.c.details)
+    for _ in range(2):
+        _directly(things, statement)
+    plan = compiled(statement, things.connection().dialect)._plan
+    assert plan is not None
+    assert plan.binary
+
+
+def test_a_type_that_was_altered_is_read_as_what_it_is_now(session: Session) -> None:
+    session.execute(text("CREATE EXTENSION citext"))
+    session.execute(text("CREATE TABLE words (word text)"))
+    session.execute(text("INSERT INTO words VALUES ('a')"))
+    statement = select(column("word", Text)).select_from(text("words"))
+    for kind in ("text", "citext", "varchar", "citext"):
+        session.execute(text(f"ALTER TABLE words ALTER word TYPE {kind}"))
+        for _ in range(3):
+            assert _directly(session, statement) == [("a",)], kind
+
+
+def test_a_decoder_of_the_application_s_is_heeded(things: Session) -> None:
+    driver = things.connection().connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    driver.adapters.register_loader("numeric", FloatLoader)
+    statement = select(THINGS.c.price + 1).where(THINGS.c.id == 1)
+    for _ in range(3):
+        ((found,),) = _directly(things, statement)
+        assert (found, type(found)) == (2.5, type(things.scalar(statement)))
+
+
+@pytest.mark.quick
+def test_where_sqlalchemy_s_internals_differ_it_reads_itself(
+    things: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statement = select(THINGS).order_by(THINGS.c.id)
+    expected = _plain(_directly(things, statement))
+    monkeypatch.setattr("pgmodern.repositories.compiled._ERRORS_ARE_KNOWN", False)
+    compiled.cache_clear()
+    assert not compiled(statement, things.connection().dialect).is_whole
+    assert _plain(fetched(things, statement, {})) == expected
+    compiled.cache_clear()

@@ -1,6 +1,8 @@
 """Very many rows: what cannot be stored is named, and what was stored before stays."""
 
 import itertools
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +28,7 @@ from pgmodern.indexes import HnswIndex, TrigramIndex
 from pgmodern.repositories import VectorRepository, load
 from pgmodern.testing.databases import database
 from pgmodern.types import Vector
+from tests.conftest import ROOT
 
 
 class Base(DeclarativeBase):
@@ -195,3 +198,25 @@ def test_no_round_is_made_for_what_is_not_there(engine: Engine) -> None:
     event.listen(engine, "before_cursor_execute", lambda *args: sent.append(args[2]))
     load(engine, ShellRepository, [])
     assert not [each for each in sent if "COPY" in each or "INSERT" in each]
+
+
+PROGRAM = """
+import sys
+from sqlalchemy import inspect
+from pgmodern import create_engine
+from pgmodern.repositories import load
+from tests.repositories.products import Base, Neighbours, Product, row
+from tests.conftest import ROOT
+
+engine = create_engine(sys.argv[1])
+Base.metadata.create_all(engine)
+before = {index["name"] for index in inspect(engine).get_indexes("products")}
+rows = [row(number) for number in range(5)]
+assert load(engine, Neighbours, rows, defer=[Product.near, Product.name_trgm]) == 5
+assert {index["name"] for index in inspect(engine).get_indexes("products")} == before
+"""
+
+
+def test_indexes_are_deferred_in_a_process_that_ran_no_env_py(empty_database_url: URL) -> None:
+    url = empty_database_url.render_as_string(hide_password=False)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", PROGRAM, url], check=True, cwd=ROOT)

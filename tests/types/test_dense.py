@@ -1,6 +1,6 @@
 """pgvector's types on the wire and in Python."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,15 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 from pgvector.psycopg import register_vector
+from pgvector.sqlalchemy import BIT, HALFVEC, SPARSEVEC, VECTOR
 from psycopg.pq import TransactionStatus
 from sqlalchemy import (
     URL,
     BigInteger,
     Column,
     Connection,
-    Engine,
-    Float,
     Identity,
+    Text,
     func,
     insert,
     inspect,
@@ -27,17 +27,25 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy import create_engine as sa_create_engine
+from sqlalchemy.dialects.postgresql import BIT as PGBit  # noqa: N811
 from sqlalchemy.exc import CompileError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.ext.asyncio import create_async_engine as sa_create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool
 
+from pgmodern import types
 from pgmodern.engine import create_async_engine, create_engine
 from pgmodern.errors import VectorError
-from pgmodern.testing.databases import database
-from pgmodern.types import Bit, HalfVector, Vector
+from pgmodern.types import (
+    Bit,
+    HalfVector,
+    SparseVector,
+    Vector,
+    VectorType,
+    avg,
+    vector_type,
+)
 
 
 class Base(DeclarativeBase):
@@ -58,23 +66,6 @@ class Shape(Base):
 
 SHAPES = Base.metadata.tables["shapes"]
 FULL, HALF, ANY_FULL, ANY_HALF = COLUMNS = list(SHAPES.c)[1:]
-
-
-@pytest.fixture(scope="module")
-def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
-    """One database for the file; every test rolls back."""
-    with database(postgres_url, template_database) as url:
-        engine = sa_create_engine(url, poolclass=NullPool)
-        Base.metadata.create_all(engine)
-        yield url
-
-
-@pytest.fixture(params=[create_engine, sa_create_engine], ids=["binary", "text"])
-def connection(request: pytest.FixtureRequest, database_url: URL) -> Iterator[Connection]:
-    """A connection with binary results, and one as SQLAlchemy makes it."""
-    create: Callable[..., Engine] = request.param
-    with create(database_url, poolclass=NullPool).connect() as connection:
-        yield connection
 
 
 def _stored(connection: Connection, column: Column[Any], value: object) -> Any:
@@ -317,8 +308,9 @@ def test_a_connection_on_which_pgvector_is_registered_works_as_well(
     assert _stored(connection, HALF, [1, 2, 3]).tolist() == [1, 2, 3]
 
 
-def test_reflection_gives_our_types(connection: Connection) -> None:
-    found = {column["name"]: column["type"] for column in inspect(connection).get_columns("shapes")}
+def test_reflection_over_our_engine_gives_our_types(database_url: URL) -> None:
+    engine = create_engine(database_url, poolclass=NullPool)
+    found = {column["name"]: column["type"] for column in inspect(engine).get_columns("shapes")}
     assert {name: (type(kind), kind.dim) for name, kind in found.items() if name != "id"} == {  # type: ignore[attr-defined]
         "full": (Vector, 3),
         "half": (HalfVector, 3),
@@ -348,85 +340,49 @@ def test_a_wrong_vector_is_not_written_into_a_statement(kind: Vector | HalfVecto
     assert isinstance(raised.value.__cause__, VectorError)
 
 
-# --- bits
-
-
-class Flags(Base):
-    """Bits, of a number that is no multiple of eight."""
-
-    __tablename__ = "flags"
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    bits: Mapped[Any | None] = mapped_column(Bit(11))
-
-
-FLAGS = Base.metadata.tables["flags"]
-BITS = np.array([1, 0, 0, 1, 1, 0, 1, 0, 0, 1, 1], bool)
-
-
-@pytest.mark.parametrize("value", [BITS, BITS.tolist(), tuple(BITS.tolist()), None], ids=repr)
-def test_bits_come_back_as_booleans(value: Any, connection: Connection) -> None:
-    stored = insert(FLAGS).values(bits=value).returning(FLAGS.c.bits)
-    found = connection.execute(stored).scalar_one()
-    if value is None:
-        assert found is None
-    else:
-        assert (found.dtype, found.tolist()) == (np.bool_, BITS.tolist())
-
-
-@_property
-@given(bits=st.lists(st.booleans(), min_size=1, max_size=200))
-def test_every_number_of_bits_comes_back(connection: Connection, bits: list[bool]) -> None:
-    found = connection.execute(select(literal(bits, Bit(len(bits))))).scalar_one()
-    assert found.tolist() == bits
-
-
-@pytest.mark.parametrize(
-    "value",
-    [BITS[:10], np.append(BITS, True), [1, 0] * 5 + [1], "10011010011", b"\x9a\x60", [BITS], 7.0],
-    ids=lambda each: repr(each)[:20],
-)
-def test_wrong_bits_are_refused_before_anything_is_sent(
-    value: object, connection: Connection
-) -> None:
-    with pytest.raises(VectorError):
-        connection.execute(insert(FLAGS).values(bits=value))
-    assert connection.execute(select(func.count()).select_from(FLAGS)).scalar_one() == 0
+def test_lists_come_back_where_the_column_says_so(connection: Connection) -> None:
+    vector = literal([1, 2.5, -3], Vector(3, as_list=True))
+    half = literal(np.array([1, 2]), HalfVector(2, as_list=True))
+    none = literal(None, Vector(3, as_list=True))
+    assert connection.execute(select(vector, half, none)).one() == ([1, 2.5, -3], [1, 2], None)
 
 
 @pytest.mark.quick
-def test_bits_with_pgvector_registered_and_written_into_a_statement(
-    connection: Connection,
-) -> None:
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)
-    register_vector(driver)
-    statement = insert(FLAGS).values(bits=BITS)
-    written = statement.compile(connection, compile_kwargs={"literal_binds": True})
-    connection.exec_driver_sql(str(written))
-    assert connection.execute(select(FLAGS.c.bits)).scalar_one().tolist() == BITS.tolist()
+def test_averages_and_sums_are_vectors(connection: Connection) -> None:
+    rows = [{"full": [1, 2, 3], "half": [1, 0, 0]}, {"full": [3, 2, 1], "half": [0, 1, 0]}]
+    connection.execute(insert(SHAPES), rows)
+    means = select(avg(FULL), avg(Shape.half), types.sum(FULL), types.sum(Shape.half))
+    found = [value.tolist() for value in connection.execute(means).one()]
+    assert found == [[2, 2, 2], [0.5, 0.5, 0], [4, 4, 4], [1, 1, 0]]
+
+
+def test_its_distances_are_methods_of_the_column(connection: Connection) -> None:
+    connection.execute(insert(SHAPES), [{"full": [1, 2, 2], "half": [0, 0, 1]}])
+    distances = select(
+        FULL.l2_distance([1, 2, 0]),
+        FULL.l1_distance([0, 0, 0]),
+        FULL.max_inner_product([1, 1, 1]),
+        Shape.half.cosine_distance([0, 0, 2]),
+    )
+    assert connection.execute(distances).one() == (2, 5, -5, 0)
+
+
+FOREIGN = {
+    VECTOR(3): Vector,
+    HALFVEC(3): HalfVector,
+    SPARSEVEC(3): SparseVector,
+    BIT(3): Bit,
+    PGBit(3): Bit,
+    Vector(3): Vector,
+}
 
 
 @pytest.mark.quick
-def test_mapped_bits_are_written_when_they_changed(connection: Connection) -> None:
-    place = text("SELECT ctid::text FROM flags")
-    with Session(connection) as session:
-        flags = Flags(bits=BITS)
-        session.add(flags)
-        session.flush()
-        before = session.scalar(place)
-        flags.bits = BITS.copy()
-        session.flush()
-        assert session.scalar(place) == before
-        flags.bits = ~BITS
-        session.flush()
-        assert session.execute(select(FLAGS.c.bits)).scalar_one().tolist() == (~BITS).tolist()
-
-
-@pytest.mark.quick
-def test_bits_that_differ_least_are_the_nearest(connection: Connection) -> None:
-    near, far = BITS.copy(), ~BITS
-    near[0] = False
-    connection.execute(insert(FLAGS), [{"bits": far}, {"bits": near}])
-    differing = FLAGS.c.bits.op("<~>", return_type=Float())(literal(BITS, Bit(11)))
-    assert connection.execute(select(differing).order_by(differing)).scalars().all() == [1, 11]
+@pytest.mark.parametrize("kind", FOREIGN, ids=repr)
+def test_the_types_of_others_are_known_for_what_they_are(kind: Any) -> None:
+    found = vector_type(kind)
+    assert isinstance(found, VectorType)
+    assert type(found) is FOREIGN[kind]
+    assert getattr(found, "dim", 3) == getattr(found, "length", 3) == 3
+    assert vector_type(Text()) is None
+    assert vector_type(PGBit(3, varying=True)) is None

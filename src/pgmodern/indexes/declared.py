@@ -1,12 +1,13 @@
 """What every declared index has: its options, its table's key, the extensions it needs."""
 
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar, Self
 
 from sqlalchemy import (
     BindParameter,
     Column,
     ColumnElement,
+    Connection,
     Float,
     Index,
     Integer,
@@ -17,19 +18,31 @@ from sqlalchemy import (
     event,
     literal_column,
 )
-from sqlalchemy.orm import InstrumentedAttribute, Mapped, MappedColumn
 from sqlalchemy.sql.visitors import replacement_traverse
 
-from pgmodern.extensions import VECTOR, Extension
-from pgmodern.types import HalfVector, Vector
-
-Source = Mapped[Any] | ColumnElement[Any]
+from pgmodern.errors import DeclarationError
+from pgmodern.extensions import VECTOR, Extension, create_sql
+from pgmodern.indexes.mixin import Copies
+from pgmodern.indexes.source import Source, as_column
+from pgmodern.quoting import verbatim
+from pgmodern.types import Bit, vector_type
 
 
 class DeclaredIndex(Index):
-    """An index that knows the queries it serves; use the subclass for your kind of search."""
+    """An index that knows the queries it serves; use the subclass for your kind of search.
+
+    In a mixin or an abstract class it is of each class that inherits its column, by the name
+    `<name>_<table>`, as a schema has one index of a name; `Product.name_trgm` is Product's.
+    """
 
     extensions: ClassVar[tuple[Extension, ...]] = ()
+    _copies: Copies[Self]
+
+    def __new__(cls, *arguments: Any, **options: Any) -> Self:
+        """Keep what the index is made of, for those that inherit it."""
+        index = super().__new__(cls)
+        index._copies = Copies(index, arguments, options)
+        return index
 
     def __init__(
         self,
@@ -46,15 +59,44 @@ class DeclaredIndex(Index):
             options["postgresql_with"] = parameters
         if where is not None:
             options["postgresql_where"] = where
-        super().__init__(name, as_column(expression), **options)
-        # SQLAlchemy keys operator classes by column name, which exists only on a table.
-        if opclass is not None and self.table is None:
-            event.listen(self, "after_parent_attach", lambda *_: self._set_opclass(opclass))
-        elif opclass is not None:
-            self._set_opclass(opclass)
+        super().__init__(name, as_column(expression, f"Index {name}"), **options)
+        self._once_attached(lambda: self._attached(opclass))
+        if self.table is None:
+            self._copies.follow()
 
-    def _set_opclass(self, opclass: str) -> None:
-        self.dialect_options["postgresql"]["ops"] = {self.indexed.key: opclass}
+    def _once_attached(self, then: Callable[[], None]) -> None:
+        if self.table is None:
+            event.listen(self, "after_parent_attach", lambda *_: then())
+        else:
+            then()
+
+    def _attached(self, opclass: str | None) -> None:
+        if opclass is not None:
+            # SQLAlchemy keys operator classes by column name, which exists only on a table.
+            self.dialect_options["postgresql"]["ops"] = {self.indexed.key: opclass}
+        require_no_namesake(self)
+        self.check()
+        event.listen(self.parent, "before_create", self._prepare)
+
+    def _prepare(self, _: Table, connection: Connection, **__: Any) -> None:
+        """Have `metadata.create_all()` find what the index needs, as in a unit test.
+
+        Migrations do not come by here: they create tables of their own making.
+        """
+        if connection.dialect.name == "postgresql":
+            for statement in self.prerequisites():
+                connection.execute(verbatim(statement))
+
+    def prerequisites(self) -> Iterator[str]:
+        """Return what must have been executed before the index can be; each can be repeated."""
+        return (create_sql(extension.name) for extension in self.extensions)
+
+    def check(self) -> None:
+        """Raise DeclarationError where a column's type cannot have such an index."""
+
+    def __get__(self, instance: object, owner: type | None = None) -> Self:
+        """Return the index of the class through which one of a mixin is asked for."""
+        return self._copies.of(owner if owner is not None else type(instance))
 
     @property
     def indexed(self) -> ColumnElement[Any]:
@@ -65,8 +107,12 @@ class DeclaredIndex(Index):
 
     @property
     def parent(self) -> Table:
-        """The table, which must have been mapped by now."""
-        assert self.table is not None, f"{self.name} is not attached to a table yet"
+        """The table; raises DeclarationError where there is none, or there are several."""
+        if self.table is None:
+            raise DeclarationError(
+                f"Index {self.name} is of no table: its class is not mapped, or it is a mixin.",
+                "Take it from a class that is mapped: Product.name_trgm.",
+            )
         return self.table
 
     @property
@@ -81,19 +127,22 @@ class DeclaredIndex(Index):
         return tuple(self.parent.primary_key.columns)
 
 
+def require_no_namesake(index: Index) -> None:
+    """Raise DeclarationError where another index of the schema has the name already."""
+    table = index.table
+    assert table is not None
+    for other in table.metadata.tables.values():
+        if other.schema != table.schema:
+            continue
+        if any(of.name == index.name and of is not index for of in other.indexes):
+            raise DeclarationError(
+                f"Two indexes are called {index.name}: of {other.name} and of {table.name}.",
+                "Give one of them another name; a schema has one index of a name.",
+            )
+
+
 def _inline(element: Any, **_: Any) -> Any:
     return element.render_literal_execute() if isinstance(element, BindParameter) else None
-
-
-def as_column(source: Source) -> ColumnElement[Any]:
-    """Return the Core column of a column that is mapped, or is being mapped."""
-    if isinstance(source, MappedColumn):
-        return source.column
-    if isinstance(source, InstrumentedAttribute):
-        column: ColumnElement[Any] = source.property.columns[0]
-        return column
-    assert isinstance(source, ColumnElement)
-    return source
 
 
 def constant(value: str | float) -> ColumnElement[Any]:
@@ -123,6 +172,11 @@ def required_extensions(metadata: MetaData | Iterable[MetaData]) -> set[Extensio
         for table in each.tables.values():
             for index in table.indexes:
                 needed.update(index.extensions if isinstance(index, DeclaredIndex) else ())
-            if any(isinstance(column.type, Vector | HalfVector) for column in table.columns):
+            if any(_is_of_pgvector(column) for column in table.columns):
                 needed.add(VECTOR)
     return needed
+
+
+def _is_of_pgvector(column: Column[Any]) -> bool:
+    kind = vector_type(column.type)
+    return kind is not None and not isinstance(kind, Bit)

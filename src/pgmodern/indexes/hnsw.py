@@ -3,17 +3,20 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from numpy.typing import ArrayLike
 from sqlalchemy import ColumnElement, Float, cast, func, literal
 
+from pgmodern.errors import DeclarationError
 from pgmodern.extensions import VECTOR, Extension
-from pgmodern.indexes.declared import DeclaredIndex, Source, as_column, constant
-from pgmodern.types import Bit, HalfVector, Vector
+from pgmodern.indexes.declared import DeclaredIndex, constant
+from pgmodern.indexes.source import Source, as_column
+from pgmodern.types import Bit, HalfVector, SparseVector, Vector, VectorType, vector_type
 
+# The most dimensions that HNSW takes, by the type of what it holds (pgvector's README, HNSW). Of a
+# sparse vector it takes any number, of which up to 1,000 are not zero.
 VECTOR_DIMENSIONS, HALFVEC_DIMENSIONS, BITS = 2_000, 4_000, 64_000
 EF_SEARCH = 100
 
-Metric = Literal["cosine", "l2", "inner_product"]
+Metric = Literal["cosine", "l2", "inner_product", "l1", "hamming", "jaccard"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +29,25 @@ _METRICS: dict[Metric, _Metric] = {
     "cosine": _Metric("<=>", "cosine_ops"),
     "l2": _Metric("<->", "l2_ops"),
     "inner_product": _Metric("<#>", "ip_ops"),
+    "l1": _Metric("<+>", "l1_ops"),
 }
-_HAMMING = _Metric("<~>", "bit_hamming_ops")
+_OF_BITS: dict[Metric, _Metric] = {
+    "hamming": _Metric("<~>", "hamming_ops"),
+    "jaccard": _Metric("<%>", "jaccard_ops"),
+}
+_FAMILIES: dict[type[VectorType], str] = {
+    Vector: "vector_",
+    HalfVector: "halfvec_",
+    SparseVector: "sparsevec_",
+    Bit: "bit_",
+}
 
 
 class HnswIndex(DeclaredIndex):
-    """HNSW on a vector column (pgvector's README, HNSW).
+    """HNSW on a column of vectors or of bits (pgvector's README, HNSW).
+
+    The column's type is one of this package or of `pgvector.sqlalchemy`, with its dimensions. The
+    `metric` is by default the cosine, of bits how many differ (`hamming`).
 
     `m` is the number of links of a node, `ef_construction` the breadth of the search that places
     it: pgvector's own default, 64, builds faster, 128 lets every search find more. A column of
@@ -54,7 +70,7 @@ class HnswIndex(DeclaredIndex):
         name: str,
         column: Source,
         *,
-        metric: Metric = "cosine",
+        metric: Metric | None = None,
         m: int = 16,
         ef_construction: int = 128,
         ef_search: int = EF_SEARCH,
@@ -65,44 +81,32 @@ class HnswIndex(DeclaredIndex):
         oversampling: int = 8,
         where: ColumnElement[bool] | None = None,
     ) -> None:
-        self.metric = metric
-        vector = as_column(column)
-        stored = vector.type
-        if not isinstance(stored, Vector | HalfVector) or stored.dim is None:
-            raise TypeError(f"{name}: HNSW needs a column of type Vector(n) or HalfVector(n)")
-        if prefix is not None and not 1 <= prefix < stored.dim:
-            raise TypeError(f"{name}: a prefix has from 1 to {stored.dim - 1:,} dimensions")
-        dimensions, most = prefix or stored.dim, BITS if quantised else HALFVEC_DIMENSIONS
-        if dimensions > most:
-            raise TypeError(f"{name}: HNSW takes {most:,} dimensions at the most")
-        halved = isinstance(stored, Vector) and (as_halfvec or dimensions > VECTOR_DIMENSIONS)
+        vector = as_column(column, f"Index {name}")
+        stored = _stored(name, vector)
+        self.metric = metric = _metric(name, stored, metric)
         self.coarse = quantised or prefix is not None
-        if normalised and (self.coarse or not (halved and metric == "cosine")):
-            raise TypeError(f"{name}: normalised is for a halfvec of a vector, by cosine")
-        if quantised and as_halfvec:
-            raise TypeError(f"{name}: quantised vectors are neither vector nor halfvec")
+        kind = _indexed(name, stored, prefix=prefix, quantised=quantised, as_halfvec=as_halfvec)
+        converted = isinstance(kind, HalfVector) and isinstance(stored, Vector)
+        if normalised and (self.coarse or not (converted and metric == "cosine")):
+            raise DeclarationError(
+                f"Index {name} is of normalised vectors, but neither by cosine nor of a halfvec.",
+                "Leave normalised out, or add as_halfvec=True; the column is a vector.",
+            )
         if oversampling < 1:
-            raise ValueError(f"{name}: oversampling must not be below 1")
+            raise DeclarationError(f"Index {name} has an oversampling below 1.", "Give 1 or more.")
         self.ef_search, self.oversampling = ef_search, oversampling
         self.vector = vector
-        self._quantised, self._prefix = quantised, prefix
-        kind = type(stored)(dimensions)
-        self._kind: Vector | HalfVector | Bit = (
-            Bit(dimensions) if quantised else HalfVector(dimensions) if halved else kind
-        )
+        self._quantised, self._prefix, self._kind = quantised, prefix, kind
         # What is sought is compared with the whole vectors in the end.
-        self.operand: Vector | HalfVector = (
-            stored if self.coarse or isinstance(self._kind, Bit) else self._kind
-        )
+        self.operand: VectorType = stored if self.coarse else kind
         whole = func.l2_normalize(vector) if normalised else vector
-        by = _HAMMING if quantised else _METRICS[metric]
+        by = _OF_BITS["hamming"] if quantised else (_METRICS | _OF_BITS)[metric]
         self._operator = by.operator
-        family = "halfvec_" if isinstance(self._kind, HalfVector) else "vector_"
         super().__init__(
             name,
-            self._held(whole).label("embedding") if self.coarse or halved else column,
+            self._held(whole).label("embedding") if self.coarse or converted else column,
             method="hnsw",
-            opclass=by.opclass if quantised else family + by.opclass,
+            opclass=_family(kind) + by.opclass,
             parameters={"m": m, "ef_construction": ef_construction},
             where=where,
         )
@@ -114,7 +118,7 @@ class HnswIndex(DeclaredIndex):
             vector = func.subvector(vector, first, length)
         return cast(func.binary_quantize(vector) if self._quantised else vector, self._kind)
 
-    def literal(self, vector: ArrayLike) -> ColumnElement[Any]:
+    def literal(self, vector: Any) -> ColumnElement[Any]:
         """Return the vector as a parameter; raises VectorError when the column cannot hold it."""
         return literal(self.operand.check(vector), self.operand)
 
@@ -132,16 +136,91 @@ class HnswIndex(DeclaredIndex):
         self, column: ColumnElement[Any], vector: ColumnElement[Any]
     ) -> ColumnElement[float]:
         """The distance, by the index's metric, of a column of any number of dimensions."""
-        return column.op(_METRICS[self.metric].operator, return_type=Float())(vector)
+        by = (_METRICS | _OF_BITS)[self.metric]
+        return column.op(by.operator, return_type=Float())(vector)
 
     def score(self, distance: ColumnElement[float]) -> ColumnElement[float]:
         """Turn a distance into a similarity in 0..1; what points the other way scores 0.
 
         So does a vector of length zero, which has no direction: its cosine distance is NaN.
         """
-        if self.metric == "l2":
+        if self.metric in {"l2", "l1"}:
             return cast(constant(1) / (constant(1) + distance), Float())
+        if isinstance(self.operand, Bit):
+            differing = constant(float(self.operand.length)) if self.metric == "hamming" else None
+            share = distance if differing is None else distance / differing
+            return cast(constant(1) - share, Float())
         product = constant(1) - distance if self.metric == "cosine" else -distance
         # PostgreSQL takes NaN for greater than any number.
         product = func.coalesce(func.nullif(product, cast(constant("NaN"), Float)), constant(0.0))
         return func.least(constant(1.0), func.greatest(constant(0.0), product), type_=Float())
+
+
+def _stored(name: str, column: ColumnElement[Any]) -> VectorType:
+    stored = vector_type(column.type)
+    if stored is None or not _size(stored):
+        raise DeclarationError(
+            f"Index {name} is on a column of type {column.type!r}.",
+            "HNSW needs Vector(n), HalfVector(n), SparseVector(n) or Bit(n), with the dimensions; "
+            "the types of pgvector.sqlalchemy are as good.",
+        )
+    return stored
+
+
+def _family(kind: VectorType) -> str:
+    return next(family for of, family in _FAMILIES.items() if isinstance(kind, of))
+
+
+def _size(kind: VectorType) -> int | None:
+    return kind.length if isinstance(kind, Bit) else kind.dim
+
+
+def _metric(name: str, stored: VectorType, metric: Metric | None) -> Metric:
+    possible = _OF_BITS if isinstance(stored, Bit) else _METRICS
+    if metric is None:
+        return next(iter(possible))
+    if metric not in possible:
+        raise DeclarationError(
+            f"Index {name} has the metric {metric!r}, which no {type(stored).__name__} has.",
+            f"Use one of {', '.join(possible)}.",
+        )
+    return metric
+
+
+def _indexed(
+    name: str, stored: VectorType, *, prefix: int | None, quantised: bool, as_halfvec: bool
+) -> VectorType:
+    """Return the type of what the index holds; raise DeclarationError where HNSW takes none."""
+    size = _size(stored) or 0
+    if not isinstance(stored, Vector | HalfVector):
+        if quantised or as_halfvec or prefix is not None:
+            raise DeclarationError(
+                f"Index {name} is of {type(stored).__name__}, which is neither cut nor converted.",
+                "Leave out prefix, quantised and as_halfvec.",
+            )
+        return _within(name, stored, size, BITS if isinstance(stored, Bit) else size)
+    if prefix is not None and not 1 <= prefix < size:
+        raise DeclarationError(
+            f"Index {name} is of the first {prefix:,} of {size:,} dimensions.",
+            f"A prefix has from 1 to {size - 1:,}.",
+        )
+    if quantised and as_halfvec:
+        raise DeclarationError(
+            f"Index {name} is of bits and of halfvec at once.", "Choose quantised or as_halfvec."
+        )
+    size = prefix or size
+    if quantised:
+        return _within(name, Bit(size), size, BITS)
+    halved = isinstance(stored, Vector) and (as_halfvec or size > VECTOR_DIMENSIONS)
+    return _within(
+        name, HalfVector(size) if halved else type(stored)(size), size, HALFVEC_DIMENSIONS
+    )
+
+
+def _within(name: str, kind: VectorType, size: int, most: int) -> VectorType:
+    if size > most:
+        raise DeclarationError(
+            f"Index {name} has {size:,} dimensions; HNSW takes {most:,} at the most.",
+            "Index a prefix of them, or their signs: quantised=True.",
+        )
+    return kind

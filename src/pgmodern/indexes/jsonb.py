@@ -12,7 +12,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.elements import ColumnElement, Grouping
 
 from pgmodern.errors import DocumentError
-from pgmodern.indexes.declared import DeclaredIndex, Source, as_column, unlabelled
+from pgmodern.indexes.declared import DeclaredIndex, unlabelled
+from pgmodern.indexes.source import Source, as_column, require_type
 
 Json = Mapping[str, "Json"] | Sequence["Json"] | str | int | float | bool | None
 Scalar = str | int | float | Decimal
@@ -33,6 +34,10 @@ class JsonbIndex(DeclaredIndex):
         self, name: str, column: Source, *, where: ColumnElement[bool] | None = None
     ) -> None:
         super().__init__(name, column, method="gin", opclass="jsonb_path_ops", where=where)
+
+    def check(self) -> None:
+        """Raise DeclarationError where the column is no JSONB."""
+        require_type(f"Index {self.name}", self.indexed, {"JSONB"})
 
     def contains(self, document: Json | ColumnElement[str]) -> ColumnElement[bool]:
         """Whether the column contains the document, or what an expression gives as JSON text.
@@ -67,7 +72,7 @@ class JsonbKeyIndex(DeclaredIndex):
     ) -> None:
         self.json_key = json_key
         self.kind = kind
-        document = as_column(column)
+        self._document = document = as_column(column, f"Index {name}")
         self._text: ColumnElement[str] = document.op("->>", return_type=Text())(
             literal(json_key, String, literal_execute=True)
         )
@@ -83,6 +88,10 @@ class JsonbKeyIndex(DeclaredIndex):
         else:
             expression = func.left(self._text, literal(_TEXT_CHARACTERS, literal_execute=True))
         super().__init__(name, expression.label("member"), method="btree", where=where)
+
+    def check(self) -> None:
+        """Raise DeclarationError where the column is no JSONB."""
+        require_type(f"Index {self.name}", self._document, {"JSONB"})
 
     def equals(self, value: Scalar) -> ColumnElement[bool]:
         """Whether the key holds exactly this value."""

@@ -5,7 +5,8 @@ from typing import ClassVar
 from sqlalchemy import ColumnElement, Float, Text, cast, func
 
 from pgmodern.extensions import PG_TRGM, Extension
-from pgmodern.indexes.declared import DeclaredIndex, Source, constant
+from pgmodern.indexes.declared import DeclaredIndex, constant
+from pgmodern.indexes.source import Source, require_type
 
 
 class TrigramIndex(DeclaredIndex):
@@ -21,6 +22,10 @@ class TrigramIndex(DeclaredIndex):
         self, name: str, column: Source, *, where: ColumnElement[bool] | None = None
     ) -> None:
         super().__init__(name, column, method="gin", opclass="gin_trgm_ops", where=where)
+
+    def check(self) -> None:
+        """Raise DeclarationError where the column is no text."""
+        require_type(f"Index {self.name}", self.indexed, {"TEXT", "VARCHAR"})
 
     def matches(self, text: ColumnElement[str] | str) -> ColumnElement[bool]:
         """Whether the texts are more alike than `pg_trgm.similarity_threshold`."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, func, select, true
 
-from pgmodern.indexes.declared import Source, as_column
+from pgmodern.indexes.source import Source, as_column
 from pgmodern.queries.statement import Statement, rows
 
 

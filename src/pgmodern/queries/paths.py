@@ -15,10 +15,10 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.dialects.postgresql import array, distinct_on
+from sqlalchemy.dialects.postgresql import array
 
 from pgmodern.indexes.declared import constant
-from pgmodern.queries.statement import Statement, rows
+from pgmodern.queries.statement import Statement, distinct_on, rows
 
 # A product below it is none: PostgreSQL raises an error where a double would become zero.
 FAINTEST = 1e-300
@@ -66,13 +66,12 @@ def reachable(graph: Graph, reach: Reach, limit: int, *where: ColumnElement[bool
     path comes to a node twice. `where` are conditions on the edges.
     """
     walk = _walk(graph, reach, reach.hops, *where)
-    strongest = (
+    ways = (
         select(walk)
         .where(walk.c.hops > 0)
         .order_by(walk.c.node, walk.c.weight.desc(), walk.c.nodes, walk.c.kinds)
-        .ext(distinct_on(walk.c.node))
     )
-    return _shown(strongest, limit)
+    return _shown(distinct_on(ways, walk.c.node), limit)
 
 
 def paths(graph: Graph, reach: Reach, limit: int, *where: ColumnElement[bool]) -> Statement:

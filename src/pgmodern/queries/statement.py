@@ -12,6 +12,7 @@ from sqlalchemy import (
     select,
     true,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
 from pgmodern.indexes.declared import constant
@@ -64,3 +65,10 @@ def rows(count: int) -> ColumnElement[int]:
     if not 0 <= count < _BIGINT:
         raise ValueError(f"a limit must be from 0 to {_BIGINT - 1}: {count}")
     return constant(count)
+
+
+def distinct_on(statement: Statement, column: ColumnElement[Any]) -> Statement:
+    """Keep the first row of each value of a column (manual, SELECT, DISTINCT Clause)."""
+    if not hasattr(postgresql, "distinct_on"):  # SQLAlchemy 2.0
+        return statement.distinct(column)
+    return statement.ext(postgresql.distinct_on(column))

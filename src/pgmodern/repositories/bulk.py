@@ -15,5 +15,5 @@ class BulkStatements:
     stored: ClassVar[Sequence[str]]
     unique: ClassVar[Sequence[str]]
 
-    def _staging(self) -> Staging:
-        return Staging(self.table, self.stored, self.unique)
+    def _staging(self, driver: str) -> Staging:
+        return Staging(self.table, self.stored, self.unique, driver)

@@ -14,11 +14,12 @@ from sqlalchemy.exc import DataError, IntegrityError, NotSupportedError
 from sqlalchemy.orm import Session
 
 from pgmodern.errors import LoadError
-from pgmodern.indexes.catalogue import quoted, verbatim
 from pgmodern.locks import driver
+from pgmodern.operations import register
 from pgmodern.operations.index import CreateIndexOnline, DropIndexOnline
 from pgmodern.progress import Advance
 from pgmodern.queries.staging import Staging, raised_as_sqlalchemy_s
+from pgmodern.quoting import quoted, verbatim
 from pgmodern.repositories.synchronous.bulk import BulkRepository
 
 Row = Sequence[Any]
@@ -155,6 +156,7 @@ def _deferred(engine: Engine, indexes: Sequence[Index]) -> Iterator[None]:
 
 
 def _invoke(engine: Engine, operations: Iterable[CreateIndexOnline | DropIndexOnline]) -> None:
+    register()  # no env.py may have run in this process
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"transaction_per_migration": True})
         for operation in operations:

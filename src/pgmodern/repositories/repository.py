@@ -3,14 +3,15 @@
 The two classes are written by hand, as what they differ in is how each kind of session is asked.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg
 from sqlalchemy import Connection, Executable, Result
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
+from sqlalchemy.orm import Session, scoped_session
 
+from pgmodern.queries.staging import Staging
 from pgmodern.queries.statement import Statement
 from pgmodern.repositories.compiled import compiled, is_heard
 
@@ -22,38 +23,67 @@ _NONE: Values = {}
 class Repository:
     """Runs statements in a session, and never commits."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session | scoped_session[Any]) -> None:
         self.session = session
 
     def _execute(self, statement: Executable, values: Values = _NONE) -> Found:
-        return executed(self.session, statement, values)
+        return executed(self._current, statement, values)
 
     def _fetch(self, statement: Statement, values: Values = _NONE) -> Sequence[Any]:
-        return fetched(self.session, statement, values)
+        return fetched(self._current, statement, values)
 
-    def _driver_connection(self) -> psycopg.Connection:
-        driver = self.session.connection().connection.driver_connection
+    @property
+    def _current(self) -> Session:
+        """The session; of a registry the one that it has for this scope, or thread, now."""
+        if isinstance(self.session, scoped_session):
+            current: Session = self.session()
+            return current
+        return self.session
+
+    def _copy(
+        self, connection: Connection, staging: Staging, rows: Iterable[Sequence[Any]]
+    ) -> None:
+        driver = connection.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
-        return driver
+        with driver.cursor() as cursor, cursor.copy(staging.copy) as copy:
+            for row in staging.encoded(rows):
+                copy.write_row(row)
 
 
 class AsyncRepository:
     """Runs statements in an asynchronous session, and never commits."""
 
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, session: AsyncSession | async_scoped_session[Any]) -> None:
         self.session = session
 
     async def _execute(self, statement: Executable, values: Values = _NONE) -> Found:
-        return await self.session.run_sync(executed, statement, values)
+        return await self._current.run_sync(executed, statement, values)
 
     async def _fetch(self, statement: Statement, values: Values = _NONE) -> Sequence[Any]:
-        return await self.session.run_sync(fetched, statement, values)
+        return await self._current.run_sync(fetched, statement, values)
 
-    async def _driver_connection(self) -> psycopg.AsyncConnection:
-        connection = await self.session.connection()
-        driver = (await connection.get_raw_connection()).driver_connection
-        assert isinstance(driver, psycopg.AsyncConnection)
-        return driver
+    @property
+    def _current(self) -> AsyncSession:
+        """The session; of a registry the one that it has for this scope now."""
+        if isinstance(self.session, async_scoped_session):
+            current: AsyncSession = self.session()
+            return current
+        return self.session
+
+    async def _copy(
+        self, connection: AsyncConnection, staging: Staging, rows: Iterable[Sequence[Any]]
+    ) -> None:
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        if not isinstance(
+            driver, psycopg.AsyncConnection
+        ):  # asyncpg's, which need not be installed
+            names = [column.name for column in staging.columns]
+            records = staging.encoded(rows)
+            await driver.copy_records_to_table(staging.name, columns=names, records=records)
+            return
+        async with driver.cursor() as cursor, cursor.copy(staging.copy) as copy:
+            for row in staging.encoded(rows):
+                await copy.write_row(row)
 
 
 def executed(session: Session, statement: Executable, values: Values) -> Found:

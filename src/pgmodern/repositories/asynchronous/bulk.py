@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pgmodern.queries.staging import Staging, count_of, raised_as_sqlalchemy_s
+from pgmodern.queries.staging import count_of, raised_as_sqlalchemy_s
 from pgmodern.repositories.bulk import BulkStatements
 from pgmodern.repositories.repository import AsyncRepository
 
@@ -17,17 +17,12 @@ class AsyncBulkRepository(BulkStatements, AsyncRepository):
         Part of the session's transaction. Raises VectorError, before that row is sent, when a
         vector does not fit the column; the caller rolls back.
         """
-        staging = self._staging()
         await self.session.flush()
-        await self.session.execute(staging.create)
+        connection = await self.session.connection(bind_arguments={"clause": self.table})
+        staging = self._staging(connection.dialect.driver)
+        await connection.execute(staging.create)
         with raised_as_sqlalchemy_s(staging.copy):
-            await self._copy(staging, rows)
-        stored = await self.session.execute(staging.merge)
-        await self.session.execute(staging.drop)
+            await self._copy(connection, staging, rows)
+        stored = await connection.execute(staging.merge)
+        await connection.execute(staging.drop)
         return count_of(stored)
-
-    async def _copy(self, staging: Staging, rows: Iterable[Sequence[Any]]) -> None:
-        driver = await self._driver_connection()
-        async with driver.cursor() as cursor, cursor.copy(staging.copy) as copy:
-            for row in staging.encoded(rows):
-                await copy.write_row(row)

@@ -1,0 +1,1 @@
+"""How COPY sends a value of each type, by driver."""

@@ -1,0 +1,11 @@
+"""`halfvec`: numbers of 16 bits."""
+
+from pgmodern.types.dense import Dense
+
+
+class HalfVector(Dense):
+    """`halfvec(dimensions)`: float16, up to 16,000 dimensions, up to 4,000 under an HNSW index."""
+
+    cache_ok = True
+    name = "HALFVEC"
+    scalar = "float16"
