@@ -8,7 +8,7 @@ import pytest
 import typer
 from alembic.operations import Operations
 
-from pgmodern import cli, operations, types
+from pgmodern import cli, operations
 from pgmodern.doctor import Kind
 from pgmodern.lint import RULES
 from tests.test_public_names import PUBLIC
@@ -28,11 +28,7 @@ def required() -> Mapping[str, set[str]]:
     command = typer.main.get_command(cli.app)
     return {
         "public name": {name for names in PUBLIC.values() for name in names},
-        "type": {
-            name
-            for name, kind in vars(types).items()
-            if getattr(kind, "__module__", "") == types.__name__ and name[0].isupper()
-        },
+        "type": set(PUBLIC["pgmodern.types"]),
         "operation": {name for name, method in vars(Operations).items() if _is_ours(method)},
         "query": set(PUBLIC["pgmodern.queries"]),
         "rule": {rule.name for rule in RULES},

@@ -15,6 +15,7 @@ PUBLIC = {
         "Bit",
         "Cached",
         "DatabaseUnavailable",
+        "DeclarationError",
         "DocumentError",
         "EmbedderError",
         "ExtensionError",
@@ -31,6 +32,7 @@ PUBLIC = {
         "ProjectError",
         "ServerTooOld",
         "SettingsError",
+        "SparseVector",
         "Throttle",
         "TrigramIndex",
         "Vector",
@@ -171,6 +173,16 @@ PUBLIC = {
         "SearchRepository",
         "VectorRepository",
         "load",
+    ],
+    "pgmodern.types": [
+        "Bit",
+        "HalfVector",
+        "SparseVector",
+        "Vector",
+        "VectorType",
+        "avg",
+        "sum",
+        "vector_type",
     ],
 }
 FOUND = list(pkgutil.walk_packages(pgmodern.__path__, "pgmodern."))

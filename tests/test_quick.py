@@ -39,7 +39,8 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 @pytest.mark.parametrize(("kind", "names"), quick.required().items(), ids=list(quick.required()))
 def test_every_name_has_a_quick_test(kind: str, names: set[str], used: set[str]) -> None:
     assert names, f"no {kind} is known"
-    assert not names - used, f"mark a test of each with @pytest.mark.quick: {kind}"
+    missing = sorted(names - used)
+    assert not missing, f"mark a test of each {kind} with @pytest.mark.quick: {missing}"
 
 
 def test_a_name_in_an_id_a_string_or_a_function_that_is_called_is_used(

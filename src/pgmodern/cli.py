@@ -1,44 +1,39 @@
-"""The command `pgmodern`."""
+"""The command `pgmodern`.
+
+Its help is read more often than any command is run. So a command imports what it needs itself.
+"""
+
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
 
 import json
 import logging
 import re
 import signal
 import sys
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
-from psycopg.errors import UndefinedTable
-from rich.console import Console
-from rich.table import Table
-from sqlalchemy import Engine, MetaData
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
-from pgmodern import embedders, settings, tuning
-from pgmodern.doctor import Finding, Kind, Severity, diagnose, examine, report
-from pgmodern.doctor.diagnosis import SEVERITIES
-from pgmodern.doctor.partitioning import partition_advice as advise
-from pgmodern.doctor.partitioning import report as advice
-from pgmodern.doctor.partitioning import revision
-from pgmodern.doctor.unused_indexes import DAYS
-from pgmodern.engine import create_async_engine, create_engine, unavailable
-from pgmodern.environment import database_url
-from pgmodern.errors import EmbedderError, MigrationError, PgmodernError, SettingsError
-from pgmodern.indexes import HnswIndex
-from pgmodern.lint import LARGE
-from pgmodern.lint import SEVERITIES as LINT_SEVERITIES
-from pgmodern.lint import Severity as LintSeverity
-from pgmodern.lint import lint as judge
-from pgmodern.lint import report as judgement
-from pgmodern.progress import progress
-from pgmodern.project import existing, new
-from pgmodern.project import report as project
+import pgmodern
+from pgmodern.doctor.diagnosis import DAYS, SEVERITIES, Kind, Severity
+from pgmodern.lint.finding import LARGE
+from pgmodern.lint.finding import SEVERITIES as LINT_SEVERITIES
+from pgmodern.lint.finding import Severity as LintSeverity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.table import Table
+    from sqlalchemy import Engine
+
+    from pgmodern.doctor import Finding
+    from pgmodern.embedders import Embedder
 
 REFERENCE = [
     f"pgmodern.reference.{name}:Base.metadata" for name in ("music", "chat", "audio", "fragrance")
@@ -62,9 +57,28 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 embed = typer.Typer(help="Embed what has no embedding yet.", no_args_is_help=True)
 app.add_typer(embed, name="embed")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pgmodern {pgmodern.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:
@@ -73,13 +87,24 @@ def main() -> None:
     logging.getLogger("pgmodern").setLevel(logging.INFO)
     try:
         app()
-    except PgmodernError as error:
+    except Exception as error:
+        from pgmodern.errors import PgmodernError
+
+        if not isinstance(error, PgmodernError):
+            raise
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(1) from None
 
 
 @contextmanager
 def _engine() -> Iterator[Engine]:
+    from psycopg.errors import UndefinedTable
+    from sqlalchemy.exc import DBAPIError
+
+    from pgmodern.engine import create_engine, unavailable
+    from pgmodern.environment import database_url
+    from pgmodern.errors import MigrationError
+
     url = database_url()
     engine = create_engine(url)
     try:
@@ -95,6 +120,8 @@ def _engine() -> Iterator[Engine]:
 
 
 def _connects(engine: Engine) -> bool:
+    from sqlalchemy.exc import DBAPIError
+
     try:
         engine.connect().close()
     except DBAPIError:
@@ -118,11 +145,16 @@ def init(
     Nothing is overwritten. The lines of env.py are printed as a diff, all else on standard error;
     exit code 1 when there is a diff, and with --write 0 when it was applied.
     """
+    from rich.console import Console
+
+    from pgmodern.project import existing, new
+    from pgmodern.project import report as project
+
     changes = existing.changes(directory)
     if changes is None:
         if write:
             raise typer.BadParameter("--write is for an Alembic project, and there is none.")
-        project.laid_down(Console(), directory, new.lay_down(directory))
+        project.laid_down(_console(), directory, new.lay_down(directory))
         return
     typer.echo(changes.diff, nl=False)
     kept = existing.apply(changes) if write and changes.diff else None
@@ -143,13 +175,17 @@ def check(
     ] = REFERENCE,
 ) -> None:
     """Check extensions and declared indexes; exit code 1 when something is not as it should be."""
+    from sqlalchemy import MetaData
+
+    from pgmodern.doctor import examine
+
     metadata = [load_declared(each, MetaData, REFERENCE[0]) for each in models]
     with _engine() as engine, engine.connect() as connection:
         findings = examine(connection, metadata)
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
-        Console().print(_table(findings))
+        _console().print(_table(findings))
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
 
@@ -175,12 +211,14 @@ def doctor(
 
     A note says what could not be looked at, and why; it is no finding.
     """
+    from pgmodern.doctor import diagnose, report
+
     with _engine() as engine, engine.connect() as connection:
         found = diagnose(connection, kinds=only or tuple(Kind), days=days)
     if as_json:
         typer.echo(json.dumps([asdict(each) for each in found], indent=2))
     else:
-        report.write(Console(), found)
+        report.write(_console(), found)
     if any(SEVERITIES.index(each.severity) >= SEVERITIES.index(fail_on) for each in found):
         raise typer.Exit(1)
 
@@ -215,6 +253,10 @@ def partition_advice(
     The database is only read. Exit code 1 when it pays for any, also if something stands in the
     way; with --write, 0 when the revision was written.
     """
+    from pgmodern.doctor.partitioning import partition_advice as advise
+    from pgmodern.doctor.partitioning import report as advice
+    from pgmodern.doctor.partitioning import revision
+
     if write and table is None:
         raise typer.BadParameter("--write needs a table.")
     with _engine() as engine, engine.connect() as connection:
@@ -223,7 +265,7 @@ def partition_advice(
     if as_json:
         typer.echo(json.dumps([asdict(each) for each in advised], indent=2))
     else:
-        advice.write(Console(), advised, in_full=table is not None)
+        advice.write(_console(), advised, in_full=table is not None)
     for path in written:
         typer.echo(f"written: {path}", err=as_json)
     if not write and any(each.verdict in {"yes", "blocked"} for each in advised):
@@ -264,6 +306,9 @@ def lint(
     ),
 ) -> None:
     """Find what is wrong with revisions before they run; with a range, without a database."""
+    from pgmodern.lint import lint as judge
+    from pgmodern.lint import report as judgement
+
     found = judge(config, revisions, large=large, squawk=squawk)
     if as_json or form == "json":
         typer.echo(judgement.as_json(found))
@@ -271,7 +316,7 @@ def lint(
         for line in judgement.annotations(found):
             typer.echo(line)
     else:
-        judgement.write(Console(), found)
+        judgement.write(_console(), found)
     least = LINT_SEVERITIES.index(fail_on)
     if any(LINT_SEVERITIES.index(each.severity) >= least for each in found):
         raise typer.Exit(1)
@@ -300,6 +345,12 @@ def tune(
     Each query is answered by an exact scan of the table, too. Applications use what is stored
     when they start with pgmodern.tuning.load, or declare it.
     """
+    from sqlalchemy.orm import Session
+
+    from pgmodern import tuning
+    from pgmodern.indexes import HnswIndex
+    from pgmodern.progress import progress
+
     declared = load_declared(index, HnswIndex, _TUNED)
     with (
         _engine() as engine,
@@ -325,6 +376,8 @@ D = TypeVar("D")
 
 def load_declared(path: str, kind: type[D], example: str) -> D:
     """Return what is declared at `module:attribute`; raises SettingsError when it is not there."""
+    from pgmodern.errors import SettingsError
+
     module, _, attribute = path.partition(":")
     like = f"Write it like {example}."
     sys.path.insert(0, str(Path.cwd()))  # where an application's own modules are
@@ -341,7 +394,15 @@ def load_declared(path: str, kind: type[D], example: str) -> D:
     return found
 
 
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console()
+
+
 def _table(findings: list[Finding]) -> Table:
+    from rich.table import Table
+
     table = Table("", "kind", "name", "finding", box=None)
     for each in findings:
         mark = "[green]ok[/green]" if each.ok else "[red]bad[/red]"
@@ -353,10 +414,11 @@ def _table(findings: list[Finding]) -> Table:
 @app.command(epilog="Example:  alembic upgrade head && pgmodern demo")
 def demo() -> None:
     """Load the sample and answer a handful of questions, with latency and index."""
-    from pgmodern import demo as demonstration  # noqa: PLC0415  (loads the model's libraries)
+    from pgmodern import demo as demonstration
+    from pgmodern import embedders, settings
 
     with _engine() as engine:
-        demonstration.run(engine, embedders.from_settings(settings.read()), Console())
+        demonstration.run(engine, embedders.from_settings(settings.read()), _console())
 
 
 @embed.command("ai-logs", epilog="Example:  pgmodern embed ai-logs --all")
@@ -366,7 +428,8 @@ def embed_ai_logs(
     ] = False,
 ) -> None:
     """Embed the AI logs that have no embedding of the model, in batches, resumable."""
-    from pgmodern.reference.music import embedding  # noqa: PLC0415
+    from pgmodern import embedders, settings
+    from pgmodern.reference.music import embedding
 
     embedder = embedders.from_settings(settings.read())
     with _engine() as engine:
@@ -382,7 +445,8 @@ def embed_samples(
     ] = False,
 ) -> None:
     """Embed the audio samples that have no embedding, in batches, resumable."""
-    from pgmodern.reference.audio import embedding  # noqa: PLC0415
+    from pgmodern import embedders, settings
+    from pgmodern.reference.audio import embedding
 
     embedder = embedders.from_settings(settings.read())
     with _engine() as engine:
@@ -395,7 +459,7 @@ def retire_embeddings(
     version: Annotated[int, typer.Argument(help="The version that is read no more.")],
 ) -> None:
     """Remove a version of the fragrances' embeddings in batches, resumable."""
-    from pgmodern.reference.fragrance import versions  # noqa: PLC0415
+    from pgmodern.reference.fragrance import versions
 
     with _engine() as engine:
         versions.retire(engine, version)
@@ -408,10 +472,14 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port, 0 for a free one.")] = 8000,
 ) -> None:
     """Serve search over HTTP under /api/v1/; its documentation is at /docs."""
-    try:
-        import uvicorn  # noqa: PLC0415  (an optional dependency)
+    from pgmodern.engine import create_async_engine
+    from pgmodern.environment import database_url
+    from pgmodern.errors import SettingsError
 
-        from pgmodern.http import create_app  # noqa: PLC0415
+    try:
+        import uvicorn  # an optional dependency
+
+        from pgmodern.http import create_app
     except ModuleNotFoundError as error:
         if error.name not in {"uvicorn", "fastapi", "fastapi_offline"}:
             raise
@@ -426,7 +494,10 @@ def serve(
     uvicorn.run(application, host=host, port=port, access_log=False)
 
 
-def _model() -> embedders.Embedder | None:
+def _model() -> Embedder | None:
+    from pgmodern import embedders, settings
+    from pgmodern.errors import EmbedderError
+
     try:
         return embedders.from_settings(settings.read())
     except EmbedderError as error:  # the other searches do without

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pgmodern import doctor
 from pgmodern.doctor import Diagnosis, Kind, diagnose
+from pgmodern.doctor.diagnosis import DAYS
 from tests.conftest import LEGACY
 
 # One fault of each kind; what the planner and the counters know comes last.
@@ -32,6 +33,10 @@ ILL = (
     "INSERT INTO songs SELECT i, NULL, i, md5(i::text), jsonb_build_object('a', md5(i::text)) "
     "FROM generate_series(1, 20000) AS i",
     "CREATE INDEX by_id_and_title ON songs (id, title)",
+    "CREATE EXTENSION IF NOT EXISTS vector",
+    "ALTER TABLE songs ADD embedding vector(3)",
+    "CREATE INDEX near ON songs USING hnsw (embedding vector_l2_ops)",
+    "CREATE INDEX rival ON songs USING ivfflat (embedding vector_l2_ops) WITH (lists = 1)",
     "VACUUM (INDEX_CLEANUP OFF) songs",
     "SELECT pg_stat_force_next_flush()",
     "SELECT 1",
@@ -182,7 +187,7 @@ def test_what_is_not_the_application_s_is_left_alone(patient: Any) -> None:
 def test_a_migrated_database_has_no_fault(
     database_url: URL, examined: Callable[[URL], Any]
 ) -> None:
-    assert examined(database_url).findings(days=doctor.unused_indexes.DAYS) == []
+    assert examined(database_url).findings(days=DAYS) == []
 
 
 @pytest.mark.parametrize(

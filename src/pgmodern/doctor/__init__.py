@@ -3,88 +3,25 @@
 `examine` looks for what an application's models declare; `diagnose` needs no models.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import partial
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, MetaData
-from sqlalchemy.exc import DBAPIError
+from pgmodern.lazy import attributes
 
-from pgmodern.doctor import (
-    extensions,
-    foreign_keys,
-    indexes,
-    invalid_indexes,
-    outdated_extensions,
-    pending_lists,
-    redundant_indexes,
-    unanalyzed_tables,
-    unused_indexes,
-    unvalidated_constraints,
-)
-from pgmodern.doctor.catalogue import database_name
-from pgmodern.doctor.diagnosis import SEVERITIES, Diagnosis, Kind, Severity, not_known
-from pgmodern.doctor.finding import Finding
-from pgmodern.doctor.reading import UNREADABLE, reading
+if TYPE_CHECKING:
+    from pgmodern.doctor.checks import diagnose, examine
+    from pgmodern.doctor.diagnosis import Diagnosis, Kind, Severity
+    from pgmodern.doctor.finding import Finding
 
 __all__ = ["Diagnosis", "Finding", "Kind", "Severity", "diagnose", "examine"]
 
-Check = Callable[[Connection], Iterator[Diagnosis]]
-
-CHECKS: Sequence[Callable[[Connection, Sequence[MetaData]], Iterator[Finding]]] = (
-    extensions.check,
-    indexes.check,
+__getattr__ = attributes(
+    __name__,
+    {
+        "Diagnosis": "pgmodern.doctor.diagnosis",
+        "Finding": "pgmodern.doctor.finding",
+        "Kind": "pgmodern.doctor.diagnosis",
+        "Severity": "pgmodern.doctor.diagnosis",
+        "diagnose": "pgmodern.doctor.checks",
+        "examine": "pgmodern.doctor.checks",
+    },
 )
-
-
-def examine(connection: Connection, metadata: Sequence[MetaData]) -> list[Finding]:
-    """Run every check for what the metadata declares; changes nothing."""
-    return [finding for check in CHECKS for finding in check(connection, metadata)]
-
-
-def diagnose(
-    connection: Connection,
-    *,
-    kinds: Collection[Kind] = tuple(Kind),
-    days: int = unused_indexes.DAYS,
-) -> list[Diagnosis]:
-    """Find what is wrong with any database, the worst first; changes nothing.
-
-    One read-only transaction, of a role that may be any; locks nothing but catalogues (and GIN
-    indexes, ACCESS SHARE, where pgstattuple can be asked). `days` is how old the statistics must
-    be before an index counts as unused. The connection must not be in a transaction. Raises
-    ServerTooOld.
-    """
-    with reading(connection):
-        found = [
-            diagnosis
-            for names, check in _checks(days)
-            if (asked := [kind for kind in names if kind in kinds])
-            for diagnosis in _tried(connection, asked[0], check)
-            if diagnosis.kind in asked
-        ]
-    return sorted(found, key=lambda each: SEVERITIES.index(each.severity), reverse=True)
-
-
-def _checks(days: int) -> tuple[tuple[Sequence[Kind], Check], ...]:
-    return (
-        (invalid_indexes.KINDS, invalid_indexes.check),
-        (redundant_indexes.KINDS, redundant_indexes.check),
-        (unused_indexes.KINDS, partial(unused_indexes.check, days=days)),
-        (foreign_keys.KINDS, foreign_keys.check),
-        (unvalidated_constraints.KINDS, unvalidated_constraints.check),
-        (outdated_extensions.KINDS, outdated_extensions.check),
-        (pending_lists.KINDS, pending_lists.check),
-        (unanalyzed_tables.KINDS, unanalyzed_tables.check),
-    )
-
-
-def _tried(connection: Connection, kind: Kind, check: Check) -> list[Diagnosis]:
-    """Run a check; one that could not look says so, and is not the end of the others."""
-    try:
-        with connection.begin_nested():
-            return list(check(connection))
-    except DBAPIError as error:
-        if not isinstance(error.orig, UNREADABLE):
-            raise
-        reason = str(error.orig.diag.message_primary)
-    return [not_known(kind, database_name(connection), reason)]

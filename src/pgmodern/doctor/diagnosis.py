@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Literal, get_args
 
 Severity = Literal["note", "warning", "error"]
+DAYS = 30  # how old the statistics must be before an index counts as unused
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 
@@ -15,6 +16,7 @@ class Kind(StrEnum):
     DUPLICATE_INDEX = "duplicate-index"
     COVERED_INDEX = "covered-index"
     KEY_COPY = "key-copy"
+    COMPETING_INDEX = "competing-index"
     UNUSED_INDEX = "unused-index"
     UNINDEXED_FOREIGN_KEY = "unindexed-foreign-key"
     UNVALIDATED_CONSTRAINT = "unvalidated-constraint"

@@ -8,13 +8,12 @@ from sqlalchemy import Connection, text
 
 from pgmodern.doctor.catalogue import StoredIndex, by_table, database_name, stored_indexes
 from pgmodern.doctor.cure import drop
-from pgmodern.doctor.diagnosis import Diagnosis, Kind, not_known
+from pgmodern.doctor.diagnosis import DAYS, Diagnosis, Kind, not_known
 from pgmodern.doctor.foreign_keys import ForeignKey, foreign_keys, serves
 from pgmodern.doctor.redundant_indexes import redundant
 from pgmodern.doctor.statistics import Statistics, words
 
 KINDS = (Kind.UNUSED_INDEX,)
-DAYS = 30
 
 # A smaller table is read whole, whatever indexes it has.
 _PAGES = 5

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 Severity = Literal["warning", "error"]
+LARGE = 10_000  # a B-tree of so many rows is built in milliseconds, an HNSW index in seconds
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 
