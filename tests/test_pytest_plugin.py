@@ -1,5 +1,6 @@
 """The pytest plugin, as a user's project meets it."""
 
+import subprocess
 import sys
 import tempfile
 import time
@@ -13,6 +14,7 @@ from sqlalchemy import URL, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from pgmodern.testing.server import Choice, choose, docker_answers
+from tests.waiting import until
 
 pytest_plugins = ["pytester"]
 
@@ -354,6 +356,69 @@ def test_an_embedded_server_is_started_and_gone_with_its_data(
     assert temporary in Path(data).parents
     assert not Path(data).exists()
     assert _ends(int(pid))
+
+
+TEST_THAT_WAITS = """
+    import time
+    from pathlib import Path
+    from sqlalchemy import text
+
+    def test_it(session):
+        data = session.scalar(text("SHOW data_directory"))
+        pid = Path(data, "postmaster.pid").read_text().split()[0]
+        Path("server.new").write_text(f"{data} {pid}")
+        Path("server.new").rename("server")
+        time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["-n1"]], ids=["alone", "xdist"])
+def test_a_run_that_is_terminated_leaves_no_server(
+    options: list[str], project: pytest.Pytester, temporary: Path, environ: dict[str, str]
+) -> None:
+    project.makepyfile(dedent(TEST_THAT_WAITS))
+    run, data, pid = _running(project, temporary, environ, *options)
+    run.terminate()
+    run.wait(30)
+    assert _ends(pid)
+    assert not data.exists()
+    assert list(temporary.glob("pgmodern-*")) == []
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(
+    project: pytest.Pytester, temporary: Path, environ: dict[str, str]
+) -> None:
+    project.makepyfile(dedent(TEST_THAT_WAITS))
+    killed, data, pid = _running(project, temporary, environ)
+    killed.kill()
+    killed.wait()
+    assert psutil.pid_exists(pid)
+    other, _, _ = _running(project, temporary, environ)  # removes it, and not what is alive
+    assert _ends(pid)
+    assert not data.exists()
+    third, _, third_pid = _running(project, temporary, environ)
+    assert len(list(temporary.glob("pgmodern-*"))) == 2
+    for run in (other, third):
+        run.terminate()
+        run.wait(30)
+    assert _ends(third_pid)
+
+
+def _running(
+    project: pytest.Pytester, temporary: Path, environ: dict[str, str], *options: str
+) -> tuple[subprocess.Popen[bytes], Path, int]:
+    """Start a run on an embedded server; return it with the server's folder and process."""
+    noted = project.path / "server"
+    noted.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "pytest", "--postgres=embedded", "-q", *options]
+    log = (project.path / "log").open("wb")
+    run = subprocess.Popen(
+        command, cwd=project.path, env={**environ, "TMPDIR": str(temporary)}, stdout=log, stderr=log
+    )
+    log.close()
+    until(noted.exists)
+    data, pid = noted.read_text().split()
+    return run, Path(data), int(pid)
 
 
 def test_a_server_that_was_named_keeps_its_settings(

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pgmodern.engine import create_async_engine
 from pgmodern.http import create_app, why_unavailable
-from pgmodern.pytest_plugin import migrate
+from pgmodern.testing.fixtures import migrate
 from tests.http.requests import SEARCHES, Stop, at_port, client_of, found, nowhere, others, until
 
 

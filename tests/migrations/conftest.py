@@ -14,7 +14,7 @@ from alembic.config import Config
 from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
-from pgmodern import pytest_plugin
+from pgmodern.testing import fixtures
 from pgmodern.testing.databases import database
 from tests.kills import (
     NEVER,
@@ -59,7 +59,7 @@ def legacy_url(legacy_template: URL, clone: Callable[[URL], URL]) -> URL:
 def upgraded_template(postgres_url: URL, legacy_template: URL, alembic_ini: Path) -> Iterator[URL]:
     """The same, upgraded to head, to be cloned."""
     with database(postgres_url, legacy_template.database) as url:
-        pytest_plugin.migrate(url, alembic_ini)
+        fixtures.migrate(url, alembic_ini)
         yield url
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import URL
 from pgmodern import settings
 from pgmodern.errors import ProjectError
 from pgmodern.project.new import TEMPLATES, lay_down
-from pgmodern.testing.server import DEFAULT_IMAGE
+from pgmodern.testing import DEFAULT_IMAGE
 from tests.conftest import ROOT, Completed
 from tests.project.files import contents
 from tests.project.ruff import assert_ruff_accepts

@@ -68,7 +68,7 @@ def test_a_run_of_which_nothing_was_asked_starts_nothing(server: Server) -> None
 
 
 def test_workers_share_a_server_and_a_template(server: Server) -> None:
-    shared = SharedRun(Run(server))
+    shared = SharedRun(lambda: Run(server))
     workers = [WorkerRun(shared.address, shared.key) for _ in range(4)]
     migrated: list[URL] = []
 
@@ -101,7 +101,7 @@ def test_workers_share_a_server_and_a_template(server: Server) -> None:
 
 
 def test_a_worker_that_fails_to_migrate_leaves_it_to_the_next(server: Server) -> None:
-    shared = SharedRun(Run(server))
+    shared = SharedRun(lambda: Run(server))
     failing, working = (WorkerRun(shared.address, shared.key) for _ in range(2))
     seen: list[URL] = []
 
@@ -131,7 +131,7 @@ def test_a_server_that_does_not_start_is_each_worker_s_error(
     def start() -> AbstractContextManager[URL]:
         raise error
 
-    shared = SharedRun(Run(start))
+    shared = SharedRun(lambda: Run(start))
     for _ in range(2):
         with pytest.raises(PgmodernError) as raised:
             WorkerRun(shared.address, shared.key).server()
@@ -141,7 +141,7 @@ def test_a_server_that_does_not_start_is_each_worker_s_error(
 
 
 def test_who_has_not_the_key_is_answered_nothing(server: Server) -> None:
-    shared = SharedRun(Run(server))
+    shared = SharedRun(lambda: Run(server))
     with pytest.raises(Exception, match="digest"):
         WorkerRun(shared.address, b"guessed").server()
     assert WorkerRun(shared.address, shared.key).server() == server.url

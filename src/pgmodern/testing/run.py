@@ -57,8 +57,9 @@ class SharedRun:
     the template, as a user's env.py expects to run among the tests; the others wait for it.
     """
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, run: Callable[[], Run]) -> None:
+        self._make_run = run
+        self._made_run: Run | None = None
         self.key = secrets.token_bytes(16)
         self._listener = Listener(("127.0.0.1", 0), backlog=128, authkey=self.key)
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -78,7 +79,15 @@ class SharedRun:
             self._thread.join()
             self._listener.close()
         finally:
-            self._run.close()
+            if self._made_run is not None:
+                self._made_run.close()
+
+    @property
+    def _run(self) -> Run:
+        """The run; made when a worker first asks, as it costs an import or two."""
+        if self._made_run is None:
+            self._made_run = self._make_run()
+        return self._made_run
 
     def _serve(self) -> None:
         asked = None

@@ -15,8 +15,8 @@ from sqlalchemy.pool import NullPool
 from pgmodern import embedded
 from pgmodern.errors import SettingsError
 from pgmodern.settings import parse_url
+from pgmodern.testing import leftovers
 
-DEFAULT_IMAGE = "pgvector/pgvector:pg17"
 _TMPFS = "/pgmodern"
 _HAS_SCRAM_ITERATIONS = "SELECT count(*) FROM pg_settings WHERE name = 'scram_iterations'"
 
@@ -79,7 +79,9 @@ def running(choice: Choice, image: str, root: Path, *, tmpfs: bool = False) -> I
         if choice.server == "container":
             yield _hurried(stack.enter_context(_container(image, root, tmpfs=tmpfs)))
         elif choice.server == "embedded":
-            home = tempfile.mkdtemp(prefix="pgmodern-")
+            leftovers.remove(Path(tempfile.gettempdir()))
+            home = tempfile.mkdtemp(prefix=leftovers.PREFIX)
+            leftovers.claim(Path(home))
             # Before the server starts: what is registered last runs first, and that stops it.
             atexit.register(shutil.rmtree, home, ignore_errors=True)
             yield _hurried(embedded.start(Path(home), keep=False))

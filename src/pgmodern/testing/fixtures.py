@@ -1,0 +1,147 @@
+"""What the fixtures of `pgmodern.pytest_plugin` do; imported when the first is asked for."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Engine, Index, text
+from sqlalchemy import create_engine as create_stock_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
+
+from pgmodern.engine import create_async_engine, create_engine
+from pgmodern.queries.explain import in_whole, indexes_used, plans
+from pgmodern.testing.databases import ClonePool, drop
+from pgmodern.testing.run import Run, WorkerRun, migrated
+from pgmodern.testing.server import Choice, choose, docker_answers, running
+
+_CHOICE = pytest.StashKey[Choice]()
+_RUN = pytest.StashKey[Run | WorkerRun]()
+
+
+def choice(config: pytest.Config) -> Choice:
+    """Return which server the run is on; decide on it when that is first asked."""
+    if _CHOICE not in config.stash:
+        config.stash[_CHOICE] = choose(config.getoption("--postgres"), docker_answers)
+    return config.stash[_CHOICE]
+
+
+def own_run(config: pytest.Config) -> Run:
+    """Return a run of this process's own, of which nothing is started yet."""
+    image = str(config.getini("pgmodern_image"))
+    tmpfs = bool(config.getini("pgmodern_tmpfs"))
+    return Run(lambda: running(choice(config), image, config.rootpath, tmpfs=tmpfs))
+
+
+def current_run(config: pytest.Config) -> Run | WorkerRun:
+    """Return the server and the template of the run; a worker of pytest-xdist asks for them."""
+    if _RUN not in config.stash:
+        given = getattr(config, "workerinput", {})
+        config.stash[_RUN] = (
+            WorkerRun(tuple(given["pgmodern_address"]), given["pgmodern_key"])
+            if "pgmodern_address" in given
+            else own_run(config)
+        )
+    return config.stash[_RUN]
+
+
+def close(config: pytest.Config) -> None:
+    """Drop the template, and stop a server that was started for this process."""
+    if (run := config.stash.get(_RUN, None)) is not None:
+        run.close()
+
+
+def template(config: pytest.Config, server: URL) -> Iterator[str]:
+    """Give the name of a migrated database of the server's, from which tests are cloned."""
+    ini = config.rootpath / str(config.getini("pgmodern_alembic_ini"))
+    if _is_ours(server, config):
+        yield current_run(config).template(lambda url: migrate(url, ini))
+        return
+    name = migrated(server, lambda url: migrate(url, ini))
+    yield name
+    drop(server, name)
+
+
+def _is_ours(server: URL, config: pytest.Config) -> bool:
+    """Tell whether a server is the run's: a conftest.py may name another one."""
+    return _RUN in config.stash and config.stash[_RUN].server() == server
+
+
+def migrate(url: URL, ini: Path, revision: str = "head") -> None:
+    """Upgrade a database; nothing stays connected to it."""
+    engine = create_stock_engine(url, poolclass=NullPool)
+    command.upgrade(Config(ini, attributes={"connection": engine}), revision)
+
+
+@contextmanager
+def pool(config: pytest.Config, server: URL, template: str | None = None) -> Iterator[ClonePool]:
+    """Make databases ahead of the tests that ask, empty or clones of a template."""
+    copy_files = _is_ours(server, config) and choice(config).is_started
+    clones = ClonePool(server, template, copy_files=copy_files)
+    try:
+        yield clones
+    finally:
+        clones.close()
+
+
+def taken(clones: ClonePool) -> Iterator[URL]:
+    """Give a database to one test."""
+    url = clones.take()
+    yield url
+    clones.give_back(url)
+
+
+def engine_of(url: URL) -> Iterator[Engine]:
+    """Give an engine as applications have it."""
+    engine = create_engine(url, poolclass=NullPool)
+    yield engine
+    engine.dispose()
+
+
+async def async_engine_of(url: URL) -> AsyncIterator[AsyncEngine]:
+    """Give its asynchronous twin."""
+    engine = create_async_engine(url, poolclass=NullPool)
+    yield engine
+    await engine.dispose()
+
+
+def session_of(engine: Engine) -> Iterator[Session]:
+    """Give a session on an engine."""
+    with Session(engine) as session:
+        yield session
+
+
+async def async_session_of(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
+    """Give its asynchronous twin."""
+    async with AsyncSession(engine) as session:
+        yield session
+
+
+def assert_uses_index(
+    session: Session,
+    read: Callable[[], object],
+    *indexes: Index | str,
+    enable_seqscan: bool = True,
+) -> None:
+    """Do what the fixture `assert_uses_index` promises."""
+    named = {str(index.name) if isinstance(index, Index) else index for index in indexes}
+    if not enable_seqscan:
+        session.execute(text("SET LOCAL enable_seqscan = off"))
+    sent = plans(session, read)
+    if not enable_seqscan:
+        session.execute(text("SET LOCAL enable_seqscan = on"))
+    for kind in ("custom", "generic"):
+        each = [(plan.statement, getattr(plan, kind)) for plan in sent]
+        used = [name for _, plan in each for name in indexes_used(plan)]
+        found = in_whole(session, used)
+        if not named <= found:
+            shown = "\n\n".join(f"{sql}\n{json.dumps(plan, indent=1)}" for sql, plan in each)
+            raise AssertionError(
+                f"{', '.join(sorted(named - found))} is not in the {kind} plan, which uses "
+                f"{', '.join(sorted(found)) or 'no index'}:\n{shown}"
+            )
