@@ -19,6 +19,7 @@ from benchmarks import (
     chat,
     chat_writes,
     coarse,
+    compatibility,
     database,
     documents,
     events,
@@ -75,6 +76,7 @@ QUESTIONS: dict[str, Callable[[Engine, Dataset], Report]] = {
     "autogenerate": autogenerate.ask,
     "overhead": overhead.ask,
     "round_trips": round_trips.ask,
+    "compatibility": compatibility.ask,
     "kills": kills.ask,
     "house": house.ask,
 }
@@ -90,6 +92,7 @@ WITHOUT_DATA = {
     "profiles",
     "round_trips",
     "loading",
+    "compatibility",
     "kills",
     "house",
 }

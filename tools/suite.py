@@ -1,9 +1,10 @@
 """Runs all that must hold, and says how long each part took: `python -m tools.suite`.
 
 After lint, the quick tests run on the embedded server, and their coverage is measured: to measure
-that of all tests would double their time. Then the others run there. Side by side with all of it,
-where Docker answers, every test that asks a server runs on PostgreSQL in a container. What the
-tests report, as JUnit's XML, is left in the folder `.suite`.
+that of all tests would double their time. Then SQLAlchemy's own tests of a dialect run over our
+engines and its own, and then the others. Side by side with all of it, where Docker answers, every
+test that asks a server runs on PostgreSQL in a container. What the tests report, as JUnit's XML, is
+left in the folder `.suite`.
 """
 
 import shutil
@@ -38,6 +39,7 @@ _QUICK = [
     ("coverage: combine", [*_COVERAGE, "combine", "--quiet"]),
     ("coverage: report", [*_COVERAGE, "report"]),
 ]
+_DIALECT = [PYTHON, "-m", "tools.dialect_suite"]
 _OTHERS = [PYTHON, "-m", *_pytest("embedded", "embedded", "-m", "not quick", *_TWO_WORKERS)]
 _CONTAINER = [PYTHON, "-m", *_pytest("container", "container", "-m", "server", *_TWO_WORKERS)]
 
@@ -82,6 +84,7 @@ def _embedded() -> list[Part]:
     parts = [_part("lint", _LINT)]
     if not parts[0].exit_code:
         parts += [_part(name, command) for name, command in _QUICK]
+        parts.append(_part("dialect suite", _DIALECT))
         parts.append(_part("tests, embedded", _OTHERS))
     return parts
 

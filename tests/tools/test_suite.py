@@ -11,7 +11,14 @@ from tools import suite
 from tools.suite import Part
 
 EMBEDDED = [
-    *("lint", "coverage: erase", "tests, quick", "coverage: combine", "coverage: report"),
+    *(
+        "lint",
+        "coverage: erase",
+        "tests, quick",
+        "coverage: combine",
+        "coverage: report",
+        "dialect suite",
+    ),
     "tests, embedded",
 ]
 
