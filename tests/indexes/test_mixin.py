@@ -40,7 +40,7 @@ class Named:
     embedding: Mapped[Any | None] = mapped_column(Vector(3))
     trigrams = TrigramIndex("ix_name", name, where=name != "")
     words = FullTextIndex("ix_words", [(name, "A"), (story, "B")])
-    near = HnswIndex("ix_near", embedding, metric="l2", m=8)
+    near = HnswIndex(name="ix_near", column=embedding, metric="l2", m=8)
 
 
 def test_every_class_of_a_mixin_has_indexes_of_its_own() -> None:

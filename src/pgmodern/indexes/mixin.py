@@ -58,10 +58,10 @@ class Copies(Generic[I]):
                 return replacement_traverse(value, {}, copied)
             return replaced(value, column)
 
-        name, *others = self._arguments
-        options = {key: argument(value) for key, value in self._options.items()}
-        own_name = f"{name}_{table.name}"
-        self._by_table[table] = type(self._index)(own_name, *map(argument, others), **options)
+        name = f"{self._index.name}_{table.name}"
+        options = {key: argument(value) for key, value in self._options.items() if key != "name"}
+        others = map(argument, self._arguments[1:])
+        self._by_table[table] = type(self._index)(name, *others, **options)
 
     def _require(self, table: Table) -> None:
         if table not in self._by_table:
