@@ -110,6 +110,11 @@ LITERALS = [
 ]
 
 
+def _vectors(connection: Connection) -> object:
+    table = Table("items", MetaData(), autoload_with=connection)
+    return [(type(column.type), repr(column.type)) for column in table.c]
+
+
 def _inspector(connection: Connection) -> PGInspector:
     inspector = inspect(connection)
     assert isinstance(inspector, PGInspector)
@@ -138,6 +143,7 @@ def _two_commands(connection: Connection) -> object:
 
 WAYS: dict[str, Callable[[Connection], object]] = {
     "reflection": _reflected,
+    "reflection of vectors": _vectors,
     "indexes": lambda connection: inspect(connection).get_indexes("t"),
     "enums": lambda connection: _inspector(connection).get_enums(),
     "enum": lambda connection: connection.scalar(select(literal(Mood.sad, MOOD))),

@@ -77,7 +77,7 @@ def run(server: URL, engine: str, driver: str) -> Outcomes:
         subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-c", str(TESTS / "setup.cfg"), "-q"),
-                *(f"--dburi={uri}", f"--junit-xml={report}", "--tb=short"),
+                *(f"--dburi={uri}", f"--junit-xml={report}", "--tb=no"),
                 str(TESTS / "test_suite.py"),
             ],
             cwd=TESTS,

@@ -38,7 +38,7 @@ def create_engine(
     """Return a SQLAlchemy engine for psycopg, with pools for web, workers and functions.
 
     Opens nothing. Every result and every error is that of SQLAlchemy's own `create_engine`; only
-    values of this package's types go out in binary, and reflection knows those types.
+    values of this package's types go out in binary.
 
     `preset` is one of `PRESETS`; without it the pool is SQLAlchemy's own. `pgbouncer` says that
     the URL leads to a PgBouncer in transaction mode, as `?pgbouncer=true` in the URL does: nothing
@@ -79,7 +79,6 @@ def create_async_engine(
 
 def _equip(engine: Engine) -> None:
     """Give an engine, and nothing else in the process, what this package adds."""
-    reflect_vectors(engine.dialect)
     if engine.dialect.driver == "psycopg":
         send_in_binary(engine)
         event.listen(engine, "handle_error", _renew_where_stale)
@@ -88,7 +87,8 @@ def _equip(engine: Engine) -> None:
 def reflect_vectors(dialect: Dialect) -> None:
     """Have reflection over one engine know the types of this package; over no other.
 
-    A BIT stays SQLAlchemy's, as it may be anything.
+    Without it reflection is SQLAlchemy's, which knows pgvector's own types where the application
+    has imported them. A BIT stays SQLAlchemy's, as it may be anything.
     """
     assert isinstance(dialect, PGDialect)
     dialect.ischema_names = {**dialect.ischema_names, **_VECTOR_TYPES}

@@ -35,7 +35,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool
 
 from pgmodern import types
-from pgmodern.engine import create_async_engine, create_engine
+from pgmodern.engine import create_async_engine, create_engine, reflect_vectors
 from pgmodern.errors import VectorError
 from pgmodern.types import (
     Bit,
@@ -308,8 +308,9 @@ def test_a_connection_on_which_pgvector_is_registered_works_as_well(
     assert _stored(connection, HALF, [1, 2, 3]).tolist() == [1, 2, 3]
 
 
-def test_reflection_over_our_engine_gives_our_types(database_url: URL) -> None:
+def test_reflection_gives_our_types_where_that_is_asked_for(database_url: URL) -> None:
     engine = create_engine(database_url, poolclass=NullPool)
+    reflect_vectors(engine.dialect)
     found = {column["name"]: column["type"] for column in inspect(engine).get_columns("shapes")}
     assert {name: (type(kind), kind.dim) for name, kind in found.items() if name != "id"} == {  # type: ignore[attr-defined]
         "full": (Vector, 3),
