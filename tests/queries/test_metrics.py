@@ -74,8 +74,17 @@ def database_url(postgres_url: URL) -> Iterator[URL]:
         yield url
 
 
-@pytest.mark.quick
-@pytest.mark.parametrize("index", INDEXES, ids=lambda index: str(index.name))
+QUICK = {"ix_full_l1", "ix_sparse_cosine", "ix_bits_jaccard", "ix_their_half_l2"}
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        pytest.param(index, marks=[pytest.mark.quick] if index.name in QUICK else [])
+        for index in INDEXES
+    ],
+    ids=lambda index: str(index.name),
+)
 def test_the_nearest_are_those_of_the_operator_s_own_order(
     index: HnswIndex, session: Session, assert_uses_index: Callable[..., None]
 ) -> None:

@@ -312,7 +312,6 @@ def notes(session: Session) -> Session:
     return session
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("column", [*NOTES.c, None], ids=str)
 def test_a_type_that_is_another_in_binary_is_read_as_text(
     column: Column[Any] | None, notes: Session
