@@ -1,15 +1,18 @@
 """A shop's table, with a column of each kind that a repository asks or fills."""
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ARRAY, DateTime, Numeric, Text, Uuid, insert, select
+from sqlalchemy import ARRAY, URL, DateTime, Numeric, Text, Uuid, create_engine, insert, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.pool import NullPool
 
 from pgmodern.indexes import FullTextIndex, HnswIndex, JsonbIndex, TrigramIndex
 from pgmodern.queries import Queue
@@ -22,6 +25,7 @@ from pgmodern.repositories import (
     SearchRepository,
     VectorRepository,
 )
+from pgmodern.testing.databases import database
 from pgmodern.types import Bit, HalfVector, SparseVector, Vector
 
 DIMENSIONS = 8
@@ -119,3 +123,13 @@ def row(number: int) -> list[Any]:
 
 
 FIRST_FOUR = insert(Product).values([dict(zip(STORED, row(n), strict=True)) for n in range(1, 5)])
+
+
+@contextmanager
+def shop(server: URL) -> Iterator[URL]:
+    """Give a database with four products."""
+    with database(server) as url:
+        with create_engine(url, poolclass=NullPool).begin() as connection:
+            Base.metadata.create_all(connection)
+            connection.execute(FIRST_FOUR)
+        yield url

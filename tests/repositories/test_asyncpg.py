@@ -8,7 +8,6 @@ import asyncpg
 import numpy as np
 import pytest
 from sqlalchemy import URL, insert, select
-from sqlalchemy import create_engine as sa_create_engine
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.ext.asyncio import create_async_engine as sa_create_async_engine
@@ -17,11 +16,9 @@ from sqlalchemy.pool import NullPool
 from pgmodern.engine import create_async_engine
 from pgmodern.errors import VectorError
 from pgmodern.queries import nearest
-from pgmodern.testing.databases import database
 from pgmodern.types import avg
 from pgmodern.types.sparse_vector import SparseValue
 from tests.repositories.products import (
-    FIRST_FOUR,
     STORED,
     AsyncDocuments,
     AsyncNeighbours,
@@ -31,6 +28,7 @@ from tests.repositories.products import (
     Item,
     Product,
     row,
+    shop,
 )
 
 TABLE = Base.metadata.tables["products"]
@@ -39,10 +37,7 @@ TABLE = Base.metadata.tables["products"]
 @pytest.fixture(scope="module")
 def database_url(postgres_url: URL) -> Iterator[URL]:
     """A database with four products; every test rolls back."""
-    with database(postgres_url) as url:
-        with sa_create_engine(url, poolclass=NullPool).begin() as connection:
-            Base.metadata.create_all(connection)
-            connection.execute(FIRST_FOUR)
+    with shop(postgres_url) as url:
         yield url.set(drivername="postgresql+asyncpg")
 
 

@@ -9,7 +9,6 @@ from advanced_alchemy.config import SQLAlchemyAsyncConfig, SQLAlchemySyncConfig
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import URL, select
-from sqlalchemy import create_engine as sa_create_engine
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from sqlalchemy.pool import NullPool
@@ -17,9 +16,7 @@ from sqlmodel import Session as SQLModelSession
 from sqlmodel.ext.asyncio.session import AsyncSession as SQLModelAsyncSession
 
 from pgmodern.engine import create_async_engine, create_engine
-from pgmodern.testing.databases import database
 from tests.repositories.products import (
-    FIRST_FOUR,
     AsyncNeighbours,
     AsyncProducts,
     Base,
@@ -27,16 +24,14 @@ from tests.repositories.products import (
     Product,
     Products,
     row,
+    shop,
 )
 
 
 @pytest.fixture(scope="module")
 def database_url(postgres_url: URL) -> Iterator[URL]:
     """A database with four products; every test rolls back."""
-    with database(postgres_url) as url:
-        with sa_create_engine(url, poolclass=NullPool).begin() as connection:
-            Base.metadata.create_all(connection)
-            connection.execute(FIRST_FOUR)
+    with shop(postgres_url) as url:
         yield url
 
 

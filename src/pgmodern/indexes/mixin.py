@@ -1,6 +1,7 @@
 """Indexes of mixins and abstract classes: one for each table that takes a copy of the column."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Column, ColumnElement, Index, Table, event
@@ -8,7 +9,6 @@ from sqlalchemy.orm import MappedColumn
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from pgmodern.errors import DeclarationError
-from pgmodern.indexes.source import replaced
 
 I = TypeVar("I", bound=Index)  # noqa: E741
 
@@ -41,22 +41,21 @@ class Copies(Generic[I]):
                 self._make(table, of_table)
 
         for original in originals:
-            event.listen(
-                original, "after_parent_attach", _bound(attached, original), propagate=True
-            )
+            heard = partial(attached, original)
+            event.listen(original, "after_parent_attach", heard, propagate=True)
 
     def _make(self, table: Table, columns: Mapping[Column[Any], Column[Any]]) -> None:
-        def column(source: Any) -> Any:
-            own = source.column if isinstance(source, MappedColumn) else source
-            return columns.get(own, own)
-
         def copied(element: Any, **_: Any) -> Any:
             return columns.get(element)
 
         def argument(value: Any) -> Any:
-            if isinstance(value, ColumnElement) and not isinstance(value, Column):
+            if isinstance(value, list | tuple):
+                return type(value)(map(argument, value))
+            if isinstance(value, MappedColumn):
+                return columns.get(value.column, value)
+            if isinstance(value, ColumnElement):
                 return replacement_traverse(value, {}, copied)
-            return replaced(value, column)
+            return value
 
         name = f"{self._index.name}_{table.name}"
         options = {key: argument(value) for key, value in self._options.items() if key != "name"}
@@ -77,10 +76,6 @@ class Copies(Generic[I]):
             if table in self._by_table:
                 return self._by_table[table]
         return self._index
-
-
-def _bound(attached: Any, original: Column[Any]) -> Any:
-    return lambda column, table: attached(original, column, table)
 
 
 def _columns(values: Any) -> list[Column[Any]]:

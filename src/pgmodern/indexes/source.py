@@ -1,9 +1,9 @@
 """What an index is of: a column, mapped or about to be, or an expression of columns."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement
+from sqlalchemy import ColumnElement
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import CompileError
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, MappedColumn
@@ -37,15 +37,6 @@ def as_column(source: Source | str, what: str = "This") -> ColumnElement[Any]:
         "Pass a mapped_column() of the same class; or, after the class, its attribute: "
         "Product.name.",
     )
-
-
-def replaced(value: Any, column: Callable[[Any], Any]) -> Any:
-    """Return an argument of an index's, with other columns in the place of those that it names."""
-    if isinstance(value, MappedColumn | Column):
-        return column(value)
-    if isinstance(value, list | tuple):
-        return type(value)(replaced(item, column) for item in value)
-    return value
 
 
 def require_type(what: str, column: ColumnElement[Any], accepted: Collection[str]) -> None:

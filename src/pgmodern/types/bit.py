@@ -11,15 +11,15 @@ from sqlalchemy.dialects.postgresql import BIT
 from sqlalchemy.types import TypeEngine
 
 from pgmodern.errors import VectorError
+from pgmodern.types.checked import Checked, Encode
 from pgmodern.types.comparator import BitComparator
 from pgmodern.types.numbers import as_array
-from pgmodern.types.wire import Binary, is_sent_in_binary
 
 # In binary: how many bits, and the bits, filled up to whole bytes.
 _HEADER = 4
 
 
-class Bit(TypeEngine[Any]):
+class Bit(Checked, TypeEngine[Any]):
     """`bit(length)`: booleans, up to 64,000 of them under an HNSW index.
 
     Values are sequences of booleans, or a text of zeros and ones; results are arrays of numpy.
@@ -30,7 +30,7 @@ class Bit(TypeEngine[Any]):
     operator_classes: ClassVar[Any] = getattr(BIT, "operator_classes", None)
     comparator_factory = BitComparator
     cache_ok = True
-    render_bind_cast = True
+    literal_prefix = "B"
     varying = False
 
     def __init__(self, length: int) -> None:
@@ -60,32 +60,19 @@ class Bit(TypeEngine[Any]):
         """Return a value as zeros and ones; raises VectorError likewise."""
         return "".join("1" if bit else "0" for bit in self.check(value))
 
-    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
-        """Check a parameter, and give it to the driver as what that takes for bits."""
-        if is_sent_in_binary(dialect):
-            return lambda value: None if value is None else Binary(self.to_binary(value))
-        if dialect.driver == "asyncpg":
-            from asyncpg import BitString  # noqa: PLC0415  (who uses its dialect has it)
-
-            return lambda value: None if value is None else BitString(self.to_text(value))
-        return lambda value: None if value is None else self.to_text(value)
-
-    def literal_processor(self, dialect: Dialect) -> Callable[[Any], str]:  # noqa: ARG002
-        """Check a value that is written into a statement."""
-        return lambda value: f"B'{self.to_text(value)}'"
-
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
         """Decode a result, whichever format it came in."""
         return _decoded
 
-    def compare_values(self, x: Any, y: Any) -> bool:
-        """Tell the unit of work whether the bits have changed."""
-        if x is None or y is None:
-            return x is y
-        try:
-            return np.array_equal(self.check(x), self.check(y))
-        except VectorError:
-            return False  # so that the wrong ones are sent, and refused
+    def _is_same(self, x: Any, y: Any) -> bool:
+        return np.array_equal(x, y)
+
+    def _encoder(self, dialect: Dialect) -> Encode:
+        if dialect.driver != "asyncpg":
+            return super()._encoder(dialect)
+        from asyncpg import BitString  # noqa: PLC0415  (who uses its dialect has it)
+
+        return lambda value: BitString(self.to_text(value))
 
 
 def _decoded(value: Any) -> NDArray[np.bool_] | None:

@@ -9,24 +9,22 @@ from numpy.typing import ArrayLike, NDArray
 from sqlalchemy import Dialect
 from sqlalchemy.types import UserDefinedType
 
-from pgmodern.errors import VectorError
+from pgmodern.types.checked import Checked
 from pgmodern.types.comparator import VectorComparator
 from pgmodern.types.numbers import as_array, checked
-from pgmodern.types.wire import Binary, is_sent_in_binary
 
 # In binary: how many numbers, two bytes of zero, and the numbers, most significant byte first.
 _HEADER = 4
 _SIZES: dict[int, np.dtype[Any]] = {4: np.dtype(">f4"), 2: np.dtype(">f2")}
 
 
-class Dense(UserDefinedType[Any]):
+class Dense(Checked, UserDefinedType[Any]):
     """A vector of numbers of one size; `name` is the type's in SQL, `scalar` numpy's of a number.
 
     `dim` is how many numbers, None for any. Values are anything that numpy takes for numbers, and
     pgvector's own classes; results are arrays, with `as_list` lists.
     """
 
-    render_bind_cast = True
     comparator_factory = VectorComparator
     name: ClassVar[str]
     scalar: ClassVar[str]
@@ -54,16 +52,6 @@ class Dense(UserDefinedType[Any]):
         """Return a value as SQL writes it, but for the quotes; raises VectorError likewise."""
         return f"[{','.join(map(repr, self.check(value).tolist()))}]"
 
-    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
-        """Check a parameter, and have it sent in binary where that is possible."""
-        if is_sent_in_binary(dialect):
-            return lambda value: None if value is None else Binary(self.to_binary(value))
-        return lambda value: None if value is None else self.to_text(value)
-
-    def literal_processor(self, dialect: Dialect) -> Callable[[Any], str]:  # noqa: ARG002
-        """Check a value that is written into a statement."""
-        return lambda value: f"'{self.to_text(value)}'"
-
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
         """Decode a result, whichever format it came in."""
         if self.as_list:
@@ -80,14 +68,8 @@ class Dense(UserDefinedType[Any]):
         assert array is not None, value
         return array.astype(self.scalar)
 
-    def compare_values(self, x: Any, y: Any) -> bool:
-        """Tell the unit of work whether a vector has changed."""
-        if x is None or y is None:
-            return x is y
-        try:
-            return np.array_equal(self.check(x), self.check(y))
-        except VectorError:
-            return False  # so that the wrong one is sent, and refused
+    def _is_same(self, x: Any, y: Any) -> bool:
+        return np.array_equal(x, y)
 
 
 def from_binary(value: bytes | bytearray | memoryview) -> NDArray[Any]:

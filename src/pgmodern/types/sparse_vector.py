@@ -8,9 +8,9 @@ from sqlalchemy import Dialect
 from sqlalchemy.types import UserDefinedType
 
 from pgmodern.errors import VectorError
+from pgmodern.types.checked import Checked
 from pgmodern.types.comparator import VectorComparator
 from pgmodern.types.numbers import as_array, finite, require_dimensions
-from pgmodern.types.wire import Binary, is_sent_in_binary
 
 try:
     from pgvector import SparseVector as SparseValue
@@ -23,7 +23,7 @@ MOST_ELEMENTS = 16_000
 _LARGEST = float(np.finfo("float32").max)
 
 
-class SparseVector(UserDefinedType[Any]):
+class SparseVector(Checked, UserDefinedType[Any]):
     """`sparsevec(dimensions)`: up to 16,000 elements that are not zero, 1,000 under an HNSW index.
 
     Values are `pgvector.SparseVector`, a mapping from index, counted from 0, to number (then `dim`
@@ -32,7 +32,6 @@ class SparseVector(UserDefinedType[Any]):
     """
 
     cache_ok = True
-    render_bind_cast = True
     comparator_factory = VectorComparator
 
     def __init__(self, dim: int | None = None) -> None:
@@ -94,28 +93,12 @@ class SparseVector(UserDefinedType[Any]):
         """Return a value as SQL writes it, but for the quotes; raises VectorError likewise."""
         return self.check(value).to_text()
 
-    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
-        """Check a parameter, and have it sent in binary where that is possible."""
-        if is_sent_in_binary(dialect):
-            return lambda value: None if value is None else Binary(self.to_binary(value))
-        return lambda value: None if value is None else self.to_text(value)
-
-    def literal_processor(self, dialect: Dialect) -> Callable[[Any], str]:  # noqa: ARG002
-        """Check a value that is written into a statement."""
-        return lambda value: f"'{self.to_text(value)}'"
-
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
         """Decode a result, whichever format it came in."""
         return _decoded
 
-    def compare_values(self, x: Any, y: Any) -> bool:
-        """Tell the unit of work whether a vector has changed."""
-        if x is None or y is None:
-            return x is y
-        try:
-            return _parts(self.check(x)) == _parts(self.check(y))
-        except VectorError:
-            return False  # so that the wrong one is sent, and refused
+    def _is_same(self, x: SparseValue, y: SparseValue) -> bool:
+        return _parts(x) == _parts(y)
 
 
 def _parts(vector: SparseValue) -> tuple[int, list[int], list[float]]:
