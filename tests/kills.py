@@ -216,7 +216,8 @@ SEED = pytest.StashKey[int]()
 class Selection:
     """Which statements of an operation it is killed before: one in a few, drawn by the seed.
 
-    `--every-statement` asks for all. Else a proof terminates the session half as often as it sends
+    `--every-statement` asks for all, of a whole upgrade for four times as many: its revisions are
+    killed before all of theirs. Else a proof terminates the session half as often as it sends
     SIGKILL. In a container, which proves all for the second time, it does both a quarter as often.
     """
 
@@ -238,7 +239,13 @@ class Selection:
 
     def parts(self, parts: int) -> int:
         """Return from how many equal parts of a run one statement each is to be fatal."""
+        if self.every_statement:
+            return parts * 4
         return max(1, parts // (4 if self.second_proof else 1))
+
+    def steps(self, count: int, *what: str) -> list[int]:
+        """Return which steps of a long way are to be killed, all or one, by their numbers."""
+        return list(range(count)) if self.every_statement else [self.chance(*what).randrange(count)]
 
     def chance(self, *what: str) -> random.Random:
         """Return chance that draws the same for the same seed, whichever tests run."""

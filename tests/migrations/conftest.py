@@ -114,12 +114,12 @@ def wrong(connect: Connect) -> Callable[[URL], int]:
 
 @pytest.fixture
 def migrate(alembic_ini: Path) -> Migrate:
-    """Upgrade or downgrade a database as a program does; `base` is the only way down."""
+    """Upgrade or downgrade a database as a program does; to `base` is always down."""
 
-    def run(target: URL | Engine, revision: str = "head") -> None:
+    def run(target: URL | Engine, revision: str = "head", *, down: bool = False) -> None:
         engine = create_engine(target, poolclass=NullPool) if isinstance(target, URL) else target
         config = Config(alembic_ini, attributes={"connection": engine})
-        direction = command.downgrade if revision == "base" else command.upgrade
+        direction = command.downgrade if down or revision == "base" else command.upgrade
         engine.connect().close()
         operation_begins()
         direction(config, revision)
@@ -156,20 +156,23 @@ def struck(
 ) -> Struck:
     """Yield copies of a database on which a run died, each time before another statement.
 
-    Before one of each of its parts, at random; with --every-statement before each one.
+    Before one of each of its parts, at random. A run that has no parts is a single revision: with
+    --every-statement it dies before each one, and else before one.
     """
     admin = connect(postgres_url)
 
-    def instants(url: URL, run: Run, parts: int, chance: random.Random) -> list[int]:
+    def instants(url: URL, run: Run, parts: int | None, chance: random.Random) -> list[int]:
         with copied(url) as copy:
             total = run_doomed(admin, copy, run, NEVER, "SIGKILL").statements
-        if selection.every_statement:
+        if parts is None and selection.every_statement:
             return list(range(total))
-        fewer = selection.parts(parts)
-        edges = [total * part // fewer for part in range(fewer + 1)]
+        fatal = selection.parts(parts or 1)
+        edges = [total * part // fatal for part in range(fatal + 1)]
         return [chance.randrange(*part) for part in itertools.pairwise(edges)]
 
-    def strike(what: str, url: URL, run: Run, parts: int, how: How = "SIGKILL") -> Iterator[URL]:
+    def strike(
+        what: str, url: URL, run: Run, parts: int | None, how: How = "SIGKILL"
+    ) -> Iterator[URL]:
         survival = Survival(what, how)
         for instant in instants(url, run, parts, selection.chance(what, how)):
             with copied(url) as copy:

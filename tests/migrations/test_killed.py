@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import psycopg
 import pytest
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import URL, create_engine
 from sqlalchemy.pool import NullPool
 
@@ -70,6 +72,41 @@ def test_a_downgrade_killed_at_any_statement_is_finished_by_the_next(
         down(url)
         assert dump(url, WITHOUT_VERSION) == schema
         assert rows(url) == before
+
+
+@pytest.mark.parametrize("how", ["SIGKILL", "terminate"])
+def test_a_revision_killed_at_any_statement_is_finished_by_the_next_run(
+    legacy_url: URL,
+    alembic_ini: Path,
+    how: How,
+    selection: Selection,
+    struck: Struck,
+    clone: Clone,
+    migrate: Migrate,
+    dump: Dump,
+    rows: ReadRows,
+) -> None:
+    scripts = ScriptDirectory.from_config(Config(alembic_ini)).walk_revisions()
+    revisions = ["base", *reversed([script.revision for script in scripts])]
+    up = list(pairwise(revisions))
+    down = [(after, before) for before, after in reversed(up)]
+    for number in selection.steps(len(up + down), "a revision", how):
+        before, after = (up + down)[number]
+        is_down = number >= len(up)
+        step = partial(migrate, revision=after, down=is_down)
+        template = clone(legacy_url)
+        if is_down:
+            migrate(template)
+        if before != "base":
+            migrate(template, before, down=is_down)
+        undisturbed = clone(template)
+        step(undisturbed)
+        schema, stored = dump(undisturbed), rows(undisturbed)
+        name = f"alembic {'downgrade' if is_down else 'upgrade'} {after}"
+        for url in struck(name, template, step, None, how):
+            step(url)
+            assert dump(url) == schema
+            assert rows(url) == stored
 
 
 def test_a_killed_upgrade_is_undone_by_stamping_and_downgrading_it(

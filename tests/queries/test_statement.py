@@ -1,14 +1,14 @@
 """Settings and limits that travel inside a statement."""
 
 import pytest
-from sqlalchemy import URL, Connection, Text, create_engine, func, literal, select
+from sqlalchemy import URL, Connection, Text, create_engine, func, literal, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from pgmodern.queries.statement import rows, under
 
 SHOWN = select(func.current_setting("work_mem"))
-TUNED = select(under(literal("read", Text), work_mem="1234kB"))
+TUNED = select(under(literal("read", Text), {"work_mem": "1234kB"}))
 
 
 def _shown(connection: Connection) -> str:
@@ -43,12 +43,10 @@ def test_in_autocommit_mode_settings_hold_for_their_statement_alone(postgres_url
     engine.dispose()
 
 
-def test_several_settings_are_applied_and_a_dot_is_written_as_two_underscores(
-    postgres_url: URL,
-) -> None:
+def test_several_settings_are_applied(postgres_url: URL) -> None:
     engine = create_engine(postgres_url)
     with engine.connect() as connection:
-        value = under(literal("read", Text), work_mem="99kB", application__name="of mine")
+        value = under(literal("read", Text), {"work_mem": "99kB", "application.name": "of mine"})
         connection.execute(select(value))
         assert _shown(connection) == "99kB"
         mine = connection.execute(select(func.current_setting("application.name"))).scalar_one()
@@ -56,15 +54,31 @@ def test_several_settings_are_applied_and_a_dot_is_written_as_two_underscores(
     engine.dispose()
 
 
+def test_a_setting_that_the_server_does_not_know_is_left_out_where_it_may_be(
+    postgres_url: URL,
+) -> None:
+    engine = create_engine(postgres_url)
+    with engine.connect() as connection:
+        where_known = {"work_mem": "98kB", "plpgsql.of_next_year": "on"}
+        connection.execute(text("DO 'BEGIN END'"))  # from now on it knows those of plpgsql
+        value = under(literal("read", Text), {"application_name": "ours"}, where_known)
+        assert connection.execute(select(value)).scalar_one() == "read"
+        assert _shown(connection) == "98kB"
+        with pytest.raises(DBAPIError):
+            connection.execute(select(under(literal("read", Text), where_known)))
+    engine.dispose()
+
+
 def test_a_setting_is_a_value_and_never_sql(postgres_url: URL) -> None:
     engine = create_engine(postgres_url)
     with engine.connect() as connection:
-        value = under(literal("read", Text), application_name="x', false); DROP TABLE artists; --")
+        statements = "x', false); DROP TABLE artists; --"
+        value = under(literal("read", Text), {"application_name": statements})
         connection.execute(select(value))
         shown = connection.execute(select(func.current_setting("application_name"))).scalar_one()
-        assert shown == "x', false); DROP TABLE artists; --"
+        assert shown == statements
         with pytest.raises(DBAPIError):
-            connection.execute(select(under(literal("read", Text), work_mem="no size")))
+            connection.execute(select(under(literal("read", Text), {"work_mem": "no size"})))
     engine.dispose()
 
 
