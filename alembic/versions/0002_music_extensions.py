@@ -8,7 +8,7 @@ branch_labels = None
 depends_on = None
 
 EXTENSIONS = {
-    "vector": ("0.8.0", "filtered searches need the iterative scans of 0.8.0"),
+    "vector": ("0.7.0", "half-precision and sparse vectors came with 0.7.0"),
     "pg_trgm": ("1.6", "fast GIN scans of similarity came with 1.6"),
     "unaccent": ("1.1", "its rules of today came with 1.1"),
 }

@@ -19,7 +19,7 @@ from pgmodern.settings import is_through_pgbouncer, parse_url, without_pgbouncer
 from pgmodern.types import HalfVector, SparseVector, Vector
 from pgmodern.types.wire import send_in_binary
 
-MINIMUM_SERVER = 16
+MINIMUM_SERVER = 15
 _VECTOR_TYPES = {"vector": Vector, "halfvec": HalfVector, "sparsevec": SparseVector}
 _REVALIDATION = "RevalidateCachedQuery"  # of the server's plancache.c, the same in any language
 

@@ -26,8 +26,8 @@ class Extension:
 
 VECTOR = Extension(
     "vector",
-    "0.8.0",
-    "HNSW indexes came with 0.5.0, the iterative scans that filtered searches need with 0.8.0",
+    "0.7.0",
+    "HNSW indexes came with 0.5.0, half-precision and sparse vectors with 0.7.0",
     "'[1,2]'::vector <=> '[2,1]'::vector",
 )
 PG_TRGM = Extension(

@@ -68,7 +68,7 @@ def fuzzy(
     asked = sought(text)
     descending = thresholds(asked).subquery("descending")
     setting = cast(descending.c.threshold, Text)
-    tuned = after_setting(asked, pg_trgm__similarity_threshold=setting).label("text")
+    tuned = after_setting(asked, {"pg_trgm.similarity_threshold": setting}).label("text")
     threshold = descending.c.threshold
     tried = select(threshold, tuned).order_by(threshold.desc()).subquery("tried")
     score = index.likeness(asked).label("score")

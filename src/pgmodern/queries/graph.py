@@ -13,12 +13,17 @@ _SCAN_TUPLES = 20_000
 
 
 def scanning(sought: ColumnElement[Any], k: int, ef_search: int) -> ColumnElement[Any]:
-    """Return what is sought, under the settings of an iterative scan for `k` rows."""
+    """Return what is sought, under the settings of an iterative scan for `k` rows.
+
+    Before 0.8.0 pgvector has none: a filtered scan then finds what passes of `ef_search` rows.
+    """
     return under(
         sought,
-        hnsw__ef_search=str(min(_EF_SEARCH_MAX, max(k, ef_search))),
-        hnsw__iterative_scan="relaxed_order",
-        hnsw__max_scan_tuples=str(max(_SCAN_TUPLES, 2 * k)),
+        {"hnsw.ef_search": str(min(_EF_SEARCH_MAX, max(k, ef_search)))},
+        where_known={
+            "hnsw.iterative_scan": "relaxed_order",
+            "hnsw.max_scan_tuples": str(max(_SCAN_TUPLES, 2 * k)),
+        },
     )
 
 

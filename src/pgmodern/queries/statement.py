@@ -1,17 +1,10 @@
 """Statements, and the settings and limits that travel inside them."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Select,
-    and_,
-    case,
-    func,
-    literal,
-    select,
-    true,
-)
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, true
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
@@ -22,34 +15,42 @@ Statement = Select[*tuple[Any, ...]]
 _BIGINT = 2**63
 
 
-def under(value: ColumnElement[Any], **settings: str) -> ColumnElement[Any]:
+Settings = Mapping[str, str | ColumnElement[str]]
+
+
+def under(
+    value: ColumnElement[Any], settings: Settings, where_known: Settings = MappingProxyType({})
+) -> ColumnElement[Any]:
     """Return the value as a subquery that applies the settings when a scan first asks for it.
 
     PostgreSQL evaluates such an uncorrelated subquery once, before the index scan that compares
     with it starts, so the scan runs under the settings: no SET, no further round trip. They hold
     until the transaction ends, never longer. See the manual, 14.1 (InitPlan).
     """
-    return select(after_setting(value, **settings)).scalar_subquery()
+    return select(after_setting(value, settings, where_known)).scalar_subquery()
 
 
 def after_setting(
-    value: ColumnElement[Any], **settings: str | ColumnElement[str]
+    value: ColumnElement[Any], settings: Settings, where_known: Settings = MappingProxyType({})
 ) -> ColumnElement[Any]:
     """Return the value, having applied the settings until the transaction ends.
 
-    `__` stands for the dot of a setting's name. See the manual, 9.28.1 (`set_config`).
+    Those of `where_known` came with a later version of an extension: an older one refuses their
+    names, and does without them. See the manual, 9.28.1 (`set_config`).
     """
-    applied = (
-        func.set_config(constant(name.replace("__", ".")), _written(setting), true()).is_not(None)
-        for name, setting in settings.items()
-    )
+    applied = [_applied(name, setting) for name, setting in settings.items()]
+    applied += [
+        or_(func.current_setting(constant(name), true()).is_(None), _applied(name, setting))
+        for name, setting in where_known.items()
+    ]
     # As a mapping: given a tuple, `case` formats the value for an error that it then swallows,
     # which for a vector takes milliseconds.
     return case({and_(*applied): value})
 
 
-def _written(setting: str | ColumnElement[str]) -> ColumnElement[str]:
-    return constant(setting) if isinstance(setting, str) else setting
+def _applied(name: str, setting: str | ColumnElement[str]) -> ColumnElement[bool]:
+    written = constant(setting) if isinstance(setting, str) else setting
+    return func.set_config(constant(name), written, true()).is_not(None)
 
 
 def given(value: Any, kind: TypeEngine[Any]) -> ColumnElement[Any]:
