@@ -43,10 +43,13 @@ lock: .venv/ready
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --quiet --universal --upgrade \
 		--generate-hashes --python-version 3.11 --custom-compile-command "make lock" -o requirements.lock
 
+# The lock's own uv installs the rest of the lock, in a fifth of pip's time.
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	awk '/^uv==/,/[^\\]$$/' requirements.lock > .venv/uv.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps -e .
 	touch $@
 
 clean:
