@@ -38,10 +38,12 @@ twins: .venv/ready
 bench: .venv/ready
 	$(BIN)/python -m benchmarks
 
-## lock: choose the newest versions that pyproject.toml allows
+## lock: choose the newest versions that pyproject.toml allows, and the lowest
+LOCK := $(BIN)/uv pip compile pyproject.toml --group dev --quiet --upgrade --generate-hashes --python-version 3.11 \
+	--custom-compile-command "make lock"
 lock: .venv/ready
-	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --quiet --universal --upgrade \
-		--generate-hashes --python-version 3.11 --custom-compile-command "make lock" -o requirements.lock
+	$(LOCK) --all-extras --universal -o requirements.lock
+	$(LOCK) --extra all --resolution lowest-direct -o requirements-lowest.lock
 
 # The lock's own uv installs the rest of the lock, in a fifth of pip's time.
 .venv/ready: requirements.lock pyproject.toml

@@ -70,13 +70,19 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by the fixtures that they take.
 
-    Those that ask a server, as only these can say something new on a second one, and those that
-    kill, which can be asked for every statement.
+    Those that ask a server, as only these can say something new on a second one, those that take
+    the reference schemas, which need extensions that not every server has, and those that kill,
+    which can be asked for every statement.
     """
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         if "postgres_url" in fixtures:
             item.add_marker("server")
+        if fixtures & {"template_database", "struck"} or item.get_closest_marker("alembic"):
+            item.add_marker("reference")
+        if item.get_closest_marker("reference"):
+            item.add_marker("vector")
+            item.add_marker("contrib")
         if fixtures & {"proof", "struck", "selection"}:
             item.add_marker("kills")
 
@@ -111,6 +117,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for operation, of in counts.items():
         line = f"{operation:<50}{of.get('SIGKILL', ''):>12}  {of.get('terminate', '')}"
         terminalreporter.line(line.rstrip())
+
+
+@pytest.fixture(autouse=True)
+def _since(request: pytest.FixtureRequest) -> None:
+    """Skip a test of a feature that the server does not have yet."""
+    if (marker := request.node.get_closest_marker("since")) is None:
+        return
+    version, feature = marker.args
+    with psycopg.connect(libpq(request.getfixturevalue("postgres_url"))) as connection:
+        if connection.info.server_version // 10_000 < version:
+            pytest.skip(f"{feature}: from PostgreSQL {version}")
 
 
 @pytest.fixture

@@ -91,6 +91,8 @@ def test_the_server_says_what_it_has_and_what_it_offers(connection: Connection) 
     assert {"vector", "pg_trgm", "unaccent", "plpgsql"} <= set(available(connection))
 
 
+@pytest.mark.contrib
+@pytest.mark.vector
 @pytest.mark.parametrize("before", [[], ["vector"], ["unaccent", "pg_trgm", "vector"]])
 def test_a_preflight_leaves_nothing_behind(
     connection: Connection, empty_database_url: URL, connect: Connect, before: list[str]
@@ -125,7 +127,9 @@ def test_a_failed_preflight_leaves_the_transaction_usable(connection: Connection
         connection.rollback()
 
 
-@pytest.mark.parametrize("extension", [VECTOR, PG_TRGM, UNACCENT])
+@pytest.mark.parametrize(
+    "extension", [pytest.param(VECTOR, marks=pytest.mark.vector), PG_TRGM, UNACCENT]
+)
 def test_a_probe_tells_a_usable_extension_from_one_out_of_reach(
     empty_database_url: URL, connect: Connect, extension: Extension
 ) -> None:

@@ -79,6 +79,7 @@ def shell(
     return Shell(tmp_path, place / "venv" / "bin", environ)
 
 
+@pytest.mark.reference
 def test_the_example(shell: Shell, empty_database_url: URL, connect: Connect) -> None:
     database = connect(empty_database_url)
     install, model, create, search, change, replace, revision = blocks()

@@ -164,6 +164,8 @@ WAYS: dict[str, Callable[[Connection], object]] = {
 OPTIONS: list[dict[str, Any]] = [{}, {"use_native_hstore": False}, {"native_inet_types": False}]
 
 
+@pytest.mark.contrib
+@pytest.mark.vector
 @pytest.mark.parametrize(
     "options", [pytest.param(OPTIONS[0], marks=pytest.mark.quick), *OPTIONS[1:]], ids=str
 )
@@ -183,6 +185,8 @@ def _answers(engine: Engine) -> dict[str, str]:
     return answers
 
 
+@pytest.mark.contrib
+@pytest.mark.vector
 async def test_so_is_every_result_in_asynchronous_code(database_url: URL) -> None:
     ours = create_async_engine(database_url, poolclass=NullPool)
     stock = sa_create_async_engine(database_url, poolclass=NullPool)
@@ -194,6 +198,8 @@ async def test_so_is_every_result_in_asynchronous_code(database_url: URL) -> Non
         assert answers[0] == answers[1], name
 
 
+@pytest.mark.contrib
+@pytest.mark.vector
 def test_a_statement_that_is_prepared_by_and_by_gives_the_same(database_url: URL) -> None:
     with create_engine(database_url, poolclass=NullPool).connect() as connection:
         found = {repr(connection.scalar(text("SELECT 'sad'::mood, 0.1::real"))) for _ in range(9)}

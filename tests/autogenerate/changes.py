@@ -64,7 +64,7 @@ class Change:
 
 
 def songs(*adding: Adding, without: tuple[str, ...] = (), **options: Any) -> MetaData:
-    """Return the metadata of a table, with what is added to it."""
+    """Return the metadata of a table, with what is added to it; it needs no extension."""
     metadata = MetaData()
     columns: list[Column[Any]] = [
         Column("id", BigInteger, Identity(), primary_key=True),
@@ -75,7 +75,6 @@ def songs(*adding: Adding, without: tuple[str, ...] = (), **options: Any) -> Met
         Column("released", Date),
         Column("more", JSONB),
         Column("tags", ARRAY(Text)),
-        Column("small", Vector(8)),
     ]
     kept = [column for column in columns if column.name not in without]
     table = Table("songs", metadata, *kept, **options)
@@ -142,6 +141,9 @@ def words(
         )
 
     return add
+
+
+SMALL = column("small", Vector(8))
 
 
 def near(**options: Any) -> Adding:
@@ -343,12 +345,12 @@ CHANGES = {
         songs(lambda t: TrigramIndex("ix", t.c.title)),
         songs(lambda t: TrigramIndex("ix", func.lower(t.c.title).label("lower"))),
     ),
-    "hnsw": Change(songs(), songs(near())),
-    "hnsw: metric": Change(songs(near()), songs(near(metric="l2"))),
-    "hnsw: parameters": Change(songs(near()), songs(near(m=8, ef_construction=64))),
-    "hnsw: as halfvec": Change(songs(near()), songs(near(as_halfvec=True))),
-    "hnsw: prefix": Change(songs(near()), songs(near(prefix=4))),
-    "hnsw: quantised": Change(songs(near(prefix=4)), songs(near(quantised=True))),
+    "hnsw": Change(songs(SMALL), songs(SMALL, near())),
+    "hnsw: metric": Change(songs(SMALL, near()), songs(SMALL, near(metric="l2"))),
+    "hnsw: parameters": Change(songs(SMALL, near()), songs(SMALL, near(m=8, ef_construction=64))),
+    "hnsw: as halfvec": Change(songs(SMALL, near()), songs(SMALL, near(as_halfvec=True))),
+    "hnsw: prefix": Change(songs(SMALL, near()), songs(SMALL, near(prefix=4))),
+    "hnsw: quantised": Change(songs(SMALL, near(prefix=4)), songs(SMALL, near(quantised=True))),
     "document": Change(songs(), songs(lambda t: JsonbIndex("ix", t.c.more))),
     "document: partial": Change(
         songs(lambda t: JsonbIndex("ix", t.c.more)),
@@ -486,10 +488,10 @@ CHANGES = {
         songs(column("code", Integer), index("code")),
         songs(column("code", BigInteger), index("code", where=text("code > 0"))),
     ),
-    "type: dimensions": Change(songs(), songs(column("small", Vector(16)), without=("small",))),
-    "type: halfvec": Change(songs(), songs(column("small", HalfVector(8)), without=("small",))),
+    "type: dimensions": Change(songs(SMALL), songs(column("small", Vector(16)))),
+    "type: halfvec": Change(songs(SMALL), songs(column("small", HalfVector(8)))),
     "type: halfvec with an index": Change(
-        songs(near()), songs(column("small", HalfVector(8)), near(), without=("small",))
+        songs(SMALL, near()), songs(column("small", HalfVector(8)), near())
     ),
     "type: of a key that is referred to": Change(
         songs(also_of(Integer)), songs(also_of(BigInteger)), rows=""

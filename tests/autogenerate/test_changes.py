@@ -6,11 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.autogenerate.changes import CHANGES
+from pgmodern.indexes import required_extensions
+from tests.autogenerate.changes import CHANGES, Change
 from tests.autogenerate.conftest import Project, unformatted
 
 
-@pytest.mark.parametrize("name", CHANGES)
+def _marks(change: Change) -> list[pytest.MarkDecorator]:
+    needed = {extension.name for extension in required_extensions([change.before, change.after])}
+    marks = {"vector" if name == "vector" else "contrib" for name in needed}
+    return [getattr(pytest.mark, mark) for mark in sorted(marks)]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=_marks(change)) for name, change in CHANGES.items()]
+)
 def test_change(project: Project, name: str, tried: Counter[str]) -> None:
     change = CHANGES[name]
     project.drop_undeclared = change.drop_undeclared

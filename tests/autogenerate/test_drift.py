@@ -343,9 +343,8 @@ def test_a_check_that_no_operation_makes_is_left_to_somebody(project: Project, k
 
 
 @pytest.mark.quick
+@pytest.mark.since(18, "virtual columns")
 def test_a_virtual_column_s_expression(project: Project) -> None:
-    if project.version < 18:
-        pytest.skip("virtual columns came with PostgreSQL 18")
     before, after = (
         songs(
             check("plays >= 0"),

@@ -95,6 +95,8 @@ KINDS: dict[str, Declare] = {
 }
 
 
+@pytest.mark.contrib
+@pytest.mark.vector
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_index_that_is_as_declared_is_left_alone(connection: Connection, kind: str) -> None:
     table = songs()
@@ -103,6 +105,8 @@ def test_an_index_that_is_as_declared_is_left_alone(connection: Connection, kind
     assert changes(connection, table.metadata) == []
 
 
+@pytest.mark.contrib
+@pytest.mark.vector
 @pytest.mark.quick
 @pytest.mark.parametrize(("kind", "other"), list(pairwise([*KINDS, "trigram"])))
 def test_an_index_that_is_another_kind_is_built_anew(
@@ -115,6 +119,8 @@ def test_an_index_that_is_another_kind_is_built_anew(
     assert changes(connection, after.metadata) == REBUILD
 
 
+@pytest.mark.contrib
+@pytest.mark.vector
 @pytest.mark.parametrize(
     ("kind", "built"),
     [
@@ -151,6 +157,8 @@ def test_each_kind_of_difference_is_seen(connection: Connection, kind: str, buil
     assert changes(connection, table.metadata) == REBUILD
 
 
+@pytest.mark.contrib
+@pytest.mark.vector
 def test_a_missing_index_is_added_and_a_stray_one_removed(connection: Connection) -> None:
     table = songs()
     table.create(connection)
@@ -162,6 +170,8 @@ def test_a_missing_index_is_added_and_a_stray_one_removed(connection: Connection
     ]
 
 
+@pytest.mark.contrib
+@pytest.mark.vector
 def test_an_invalid_index_is_wanted_again(connection: Connection) -> None:
     table = songs()
     TrigramIndex("ix", table.c.title)
@@ -172,6 +182,8 @@ def test_an_invalid_index_is_wanted_again(connection: Connection) -> None:
     assert ("add_index", "ix") in changes(connection, table.metadata)
 
 
+@pytest.mark.contrib
+@pytest.mark.vector
 @pytest.mark.quick
 def test_an_index_over_a_column_that_is_to_come_is_built_anew(connection: Connection) -> None:
     before, after = songs(), songs()
@@ -184,6 +196,8 @@ def test_an_index_over_a_column_that_is_to_come_is_built_anew(connection: Connec
     assert found == {"add_column", "remove_index", "add_index"}
 
 
+@pytest.mark.contrib
+@pytest.mark.vector
 def test_other_indexes_are_compared_as_alembic_does(connection: Connection) -> None:
     table = songs()
     Index("plain", table.c.album, table.c.title)
@@ -202,6 +216,8 @@ def test_other_indexes_are_compared_as_alembic_does(connection: Connection) -> N
     ]
 
 
+@pytest.mark.contrib
+@pytest.mark.vector
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_table_may_be_in_another_schema_and_have_odd_names(
     connection: Connection, kind: str

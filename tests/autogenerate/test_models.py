@@ -15,6 +15,8 @@ from tests.autogenerate.models import models
 EXAMPLES = 50
 
 
+@pytest.mark.contrib
+@pytest.mark.vector
 def test_random_models(
     project: Project,
     request: pytest.FixtureRequest,

@@ -10,6 +10,8 @@ from pgmodern.doctor.competing_indexes import examine
 from pgmodern.indexes import HnswIndex
 from pgmodern.types import Vector
 
+pytestmark = pytest.mark.vector
+
 SHOP = (
     "CREATE EXTENSION vector",
     "CREATE TABLE products (id int PRIMARY KEY, embedding vector(3), sold boolean)",

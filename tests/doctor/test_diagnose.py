@@ -43,6 +43,7 @@ ILL = (
 )
 
 
+@pytest.mark.reference
 def test_every_kind_at_once_is_found_by_a_stranger_and_cured(patient: Any, stranger: Any) -> None:
     patient.execute(*ILL)
     kinds = {each["kind"] for each in patient.findings()}
@@ -55,6 +56,7 @@ def test_every_kind_at_once_is_found_by_a_stranger_and_cured(patient: Any, stran
     assert patient.findings() == []
 
 
+@pytest.mark.reference
 @pytest.mark.quick
 def test_the_worst_comes_first_and_only_what_is_asked_for(patient: Any) -> None:
     patient.execute(*ILL)
@@ -74,6 +76,7 @@ def test_whoever_holds_the_tables_is_not_waited_for(patient: Any, connect: Any) 
     assert [each for each in during if each["kind"] != "pending-list"] == without
 
 
+@pytest.mark.reference
 def test_what_is_locked_is_a_note_and_the_other_checks_go_on(patient: Any, connect: Any) -> None:
     patient.execute(*ILL)
     other = connect(patient.engine.url)
@@ -208,7 +211,7 @@ def test_a_migrated_database_has_no_fault(
             ],
         ),
         ("music", []),
-        ("fragrance", []),
+        pytest.param("fragrance", [], marks=pytest.mark.reference),
     ],
 )
 def test_what_the_legacy_schemas_are_known_to_lack_is_found_and_cured(

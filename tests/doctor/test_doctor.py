@@ -27,6 +27,7 @@ def test_a_migrated_database_is_as_it_should_be(engine: Engine) -> None:
     assert {f.name for f in findings if f.kind == "index"} == declared
 
 
+@pytest.mark.reference
 @pytest.mark.quick
 def test_an_empty_database_lacks_everything_and_is_left_as_it_is(empty_database_url: URL) -> None:
     engine = create_engine(empty_database_url)

@@ -106,9 +106,8 @@ def test_a_key_to_a_partitioned_table_is_one(patient: Any) -> None:
     assert patient.names() == ["plays_song_fkey"]
 
 
+@pytest.mark.since(18, "NOT ENFORCED foreign keys")
 def test_one_that_is_not_enforced_needs_none(patient: Any) -> None:
-    if patient.database.info.server_version < 180_000:
-        pytest.skip("PostgreSQL has NOT ENFORCED foreign keys from 18")
     patient.execute("CREATE TABLE songs (id int PRIMARY KEY)")
     patient.execute("CREATE TABLE plays (song int REFERENCES songs NOT ENFORCED)")
     assert patient.findings() == []

@@ -72,11 +72,10 @@ def test_partitions_and_children_are_validated_with_their_parent(patient: Any) -
     assert patient.findings() == []
 
 
+@pytest.mark.since(18, "NOT NULL that is NOT VALID")
 def test_a_not_null_that_is_not_valid_is_found_and_one_that_is_not_enforced_is_none(
     patient: Any,
 ) -> None:
-    if patient.database.info.server_version < 180_000:
-        pytest.skip("PostgreSQL has them from 18")
     patient.execute(
         SONGS,
         "ALTER TABLE songs ADD CONSTRAINT titled NOT NULL title NOT VALID",

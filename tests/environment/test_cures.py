@@ -25,6 +25,7 @@ Connect = Callable[[URL], psycopg.Connection]
 Blocked = Callable[[URL], int]
 
 
+@pytest.mark.reference
 def test_a_locked_table_is_told_and_the_revision_undone(
     empty_database_url: URL, legacy_schema: str, connect: Connect, alembic: Alembic
 ) -> None:
@@ -44,6 +45,7 @@ def test_a_locked_table_is_told_and_the_revision_undone(
     assert ran.returncode == 0, ran.stderr
 
 
+@pytest.mark.reference
 def test_a_locked_table_is_an_error_for_a_program(
     empty_database_url: URL,
     alembic_ini: Path,
@@ -60,6 +62,7 @@ def test_a_locked_table_is_an_error_for_a_program(
             command.upgrade(config, "0003")
 
 
+@pytest.mark.reference
 def test_an_old_snapshot_delays_an_upgrade_and_does_not_end_it(
     empty_database_url: URL,
     alembic_ini: Path,
@@ -85,6 +88,7 @@ def test_an_old_snapshot_delays_an_upgrade_and_does_not_end_it(
         upgrade.result()
 
 
+@pytest.mark.reference
 def test_a_statement_timeout_of_the_database_does_not_end_an_upgrade(
     empty_database_url: URL, legacy_schema: str, connect: Connect, alembic: Alembic
 ) -> None:
@@ -102,6 +106,7 @@ def test_a_statement_timeout_of_the_database_does_not_end_an_upgrade(
     assert ran.returncode == 0, ran.stderr
 
 
+@pytest.mark.reference
 def test_a_killed_client_does_not_leave_its_server_process_waiting(
     empty_database_url: URL,
     legacy_schema: str,
@@ -125,6 +130,7 @@ def test_a_killed_client_does_not_leave_its_server_process_waiting(
     assert ran.returncode == 0, ran.stderr
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize(
     ("holding", "isolation"),
     [

@@ -35,6 +35,7 @@ def head_of(engine: Engine) -> str:
         )
 
 
+@pytest.mark.reference
 def test_a_given_engine_gets_no_setting_of_ours_back(
     empty_database_url: URL, alembic_ini: Path
 ) -> None:
@@ -46,6 +47,7 @@ def test_a_given_engine_gets_no_setting_of_ours_back(
     engine.dispose()
 
 
+@pytest.mark.reference
 def test_a_given_connection_is_used_and_keeps_its_settings(
     empty_database_url: URL, alembic_ini: Path
 ) -> None:
@@ -99,6 +101,7 @@ def test_what_is_neither_an_engine_nor_a_connection_is_refused(
     assert tables(connect(empty_database_url)) == set()
 
 
+@pytest.mark.reference
 def test_a_given_connection_is_left_as_it_was(empty_database_url: URL, alembic_ini: Path) -> None:
     engine = create_engine(empty_database_url, poolclass=NullPool)
     with engine.connect() as connection:
@@ -110,6 +113,7 @@ def test_a_given_connection_is_left_as_it_was(empty_database_url: URL, alembic_i
             assert not connection.in_transaction()
 
 
+@pytest.mark.reference
 def test_an_engine_of_binary_results_will_do(
     empty_database_url: URL, alembic_ini: Path, connect: Connect, legacy_schema: str
 ) -> None:
@@ -121,6 +125,7 @@ def test_an_engine_of_binary_results_will_do(
     engine.dispose()
 
 
+@pytest.mark.reference
 def test_no_timeout_of_the_database_ends_a_migration(
     empty_database_url: URL, connect: Connect, alembic: Alembic
 ) -> None:

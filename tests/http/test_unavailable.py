@@ -152,6 +152,7 @@ async def test_an_empty_database_asks_for_the_migrations(empty_database_url: URL
         assert (await client.get("/healthz")).status_code == 200
 
 
+@pytest.mark.reference
 async def test_a_half_migrated_database_answers_or_asks_for_the_migrations(
     empty_database_url: URL, alembic_ini: Path
 ) -> None:

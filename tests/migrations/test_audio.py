@@ -125,6 +125,7 @@ def test_rows_that_go_bad_after_they_were_looked_at_stop_it_before_the_swap(
     assert audio.execute(AUDIO.wrong.encode()).fetchone() == (0,)
 
 
+@pytest.mark.reference
 def test_the_way_back_returns_every_number_to_the_last_digit(
     empty_database_url: URL, audio: psycopg.Connection, migrate: Migrate
 ) -> None:

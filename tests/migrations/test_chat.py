@@ -34,6 +34,7 @@ def _indexes(database: psycopg.Connection) -> set[str]:
     return {str(name) for (name,) in found}
 
 
+@pytest.mark.reference
 def test_adopting_the_tables_changes_nothing_in_them(
     chat_url: URL, connect: Connect, migrate: Migrate, dump: Dump
 ) -> None:
@@ -43,6 +44,7 @@ def test_adopting_the_tables_changes_nothing_in_them(
     assert CHAT.read(connect(chat_url)) == rows
 
 
+@pytest.mark.reference
 def test_of_the_two_indexes_of_one_definition_one_stays_and_both_come_back(
     chat_url: URL, connect: Connect, migrate: Migrate
 ) -> None:
@@ -77,6 +79,7 @@ def test_a_valid_index_is_left_whatever_there_was(
     assert dump(chat_url) == head
 
 
+@pytest.mark.reference
 def test_every_legacy_message_gets_its_search_vector(
     chat_url: URL, connect: Connect, migrate: Migrate
 ) -> None:

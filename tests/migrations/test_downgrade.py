@@ -141,6 +141,7 @@ def test_a_downgrade_keeps_a_row_that_is_being_written(
     assert kept == (1,)
 
 
+@pytest.mark.reference
 def test_a_downgrade_keeps_a_table_that_something_else_uses(
     empty_database_url: URL, connect: Connect, migrate: Migrate
 ) -> None:
@@ -158,6 +159,7 @@ def extensions(database: psycopg.Connection) -> set[str]:
     return found - {"plpgsql"}
 
 
+@pytest.mark.reference
 def test_a_downgrade_keeps_an_extension_that_was_there_before(
     empty_database_url: URL, connect: Connect, migrate: Migrate
 ) -> None:
@@ -169,6 +171,7 @@ def test_a_downgrade_keeps_an_extension_that_was_there_before(
     assert extensions(database) == {"pg_trgm"}
 
 
+@pytest.mark.reference
 def test_a_downgrade_keeps_an_extension_that_something_else_uses(
     empty_database_url: URL, connect: Connect, migrate: Migrate
 ) -> None:

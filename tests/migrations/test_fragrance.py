@@ -35,6 +35,7 @@ def count(database: psycopg.Connection, query: str) -> int:
     return int(str(found))
 
 
+@pytest.mark.reference
 def test_what_is_embedded_is_there_at_each_resolution_of_length_1(
     legacy: psycopg.Connection, empty_database_url: URL, migrate: Migrate
 ) -> None:
@@ -91,6 +92,7 @@ def test_whatever_is_written_during_the_upgrade_is_followed(
     )
 
 
+@pytest.mark.reference
 def test_an_application_without_rights_to_the_new_tables_goes_on_writing(
     legacy: psycopg.Connection, empty_database_url: URL, connect: Connect, migrate: Migrate
 ) -> None:
@@ -129,6 +131,7 @@ def test_a_version_that_the_application_made_survives_down_and_up(
     assert (count(legacy, f"{rows}1"), count(legacy, f"{rows}2")) == (90, 122)
 
 
+@pytest.mark.reference
 def test_a_version_that_is_retired_is_neither_followed_nor_filled_again(
     legacy: psycopg.Connection, empty_database_url: URL, migrate: Migrate
 ) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
+import pytest
 from sqlalchemy import URL
 
 from tests.legacy.music import MUSIC
@@ -16,6 +17,7 @@ Migrate = Callable[..., None]
 WITHOUT_VERSION = "--exclude-table=*.alembic_version"
 
 
+@pytest.mark.reference
 def test_every_legacy_row_gets_its_search_vector(
     legacy_url: URL, connect: Connect, migrate: Migrate
 ) -> None:
@@ -29,6 +31,7 @@ def test_every_legacy_row_gets_its_search_vector(
     assert database.execute(MUSIC.wrong).fetchone() == (0,)
 
 
+@pytest.mark.reference
 def test_the_tables_may_be_in_another_schema_of_the_search_path(
     empty_database_url: URL, legacy_schema: str, connect: Connect, migrate: Migrate, dump: Dump
 ) -> None:

@@ -379,6 +379,7 @@ def assert_same_track(old: Any, new: dict[str, Any]) -> None:
 STORED = ('["Abba - Waterloo"]', PLAYLIST, '["Waterloo"]', '"\\"x"', "7", '{"tracks": {}}')
 
 
+@pytest.mark.reference
 def test_the_migration_lists_what_it_cannot_read_once_and_leaves_it(
     empty_database_url: URL, alembic_ini: Path, connect: Connect
 ) -> None:

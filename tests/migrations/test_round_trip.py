@@ -37,6 +37,7 @@ def test_up_down_and_up_again_is_the_same_schema(
     assert dump(empty_database_url) == head
 
 
+@pytest.mark.reference
 def test_adopting_a_database_changes_nothing_in_it(
     legacy_url: URL, migrate: Migrate, dump: Dump, rows: ReadRows
 ) -> None:

@@ -52,6 +52,7 @@ def loud(database: psycopg.Connection) -> list[Any]:
     return [value for (value,) in database.execute("SELECT loud FROM songs ORDER BY id")]
 
 
+@pytest.mark.since(17, "SET EXPRESSION")
 def test_killed_anywhere_another_expression_is_as_if_it_had_not_begun(proof: Proof) -> None:
     proof("set_column_expression", change(), change("upper(title)"), fill=FILL)
 
@@ -60,6 +61,7 @@ def test_killed_anywhere_dropping_it_is_as_if_it_had_not_begun(proof: Proof) -> 
     proof("drop_column_expression", drop, fill=FILL)
 
 
+@pytest.mark.since(17, "SET EXPRESSION")
 def test_every_row_is_generated_anew(generated: psycopg.Connection, apply: Apply) -> None:
     for _ in range(2):
         apply(change())
@@ -69,24 +71,20 @@ def test_every_row_is_generated_anew(generated: psycopg.Connection, apply: Apply
 
 
 @pytest.mark.quick
-@pytest.mark.parametrize("version", [17, 99])
 def test_an_older_server_is_refused_with_the_cure(
-    generated: psycopg.Connection,
-    apply: Apply,
-    monkeypatch: pytest.MonkeyPatch,
-    version: int,
+    generated: psycopg.Connection, apply: Apply, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pgmodern.operations.column_expression._SINCE", version)
-    if version == 17:
-        apply(change())
-        return
+    if generated.info.server_version >= 170_000:
+        monkeypatch.setattr("pgmodern.operations.column_expression._SINCE", 99)
     with pytest.raises(MigrationError, match="cannot give a column another expression") as raised:
         apply(change())
     assert "drop the column and add it anew" in raised.value.cure
     assert loud(generated) == ["A", "B", None]
 
 
-@pytest.mark.parametrize("step", [change(), drop])
+@pytest.mark.parametrize(
+    "step", [pytest.param(change(), marks=pytest.mark.since(17, "SET EXPRESSION")), drop]
+)
 def test_a_column_that_is_not_generated_is_refused(
     database: psycopg.Connection, apply: Apply, step: Step
 ) -> None:
@@ -95,6 +93,7 @@ def test_a_column_that_is_not_generated_is_refused(
         apply(step)
 
 
+@pytest.mark.since(17, "SET EXPRESSION")
 def test_an_expression_that_makes_no_sense_changes_nothing(
     generated: psycopg.Connection, apply: Apply
 ) -> None:
@@ -115,6 +114,7 @@ def test_one_that_is_dropped_keeps_its_values_and_can_be_written(
     assert loud(generated) == ["x", "B", None]
 
 
+@pytest.mark.since(17, "SET EXPRESSION")
 @pytest.mark.parametrize("schema", [None, 'Other "%s":'])
 def test_odd_names_and_another_schema(
     empty_database_url: URL,
@@ -147,6 +147,7 @@ def test_odd_names_and_another_schema(
     database.execute(f"UPDATE {there} SET {quoted(column)} = 1".encode())
 
 
+@pytest.mark.since(17, "SET EXPRESSION")
 def test_another_expression_knows_its_way_back(generated: psycopg.Connection, apply: Apply) -> None:
     forward = SetColumnExpression("songs", "loud", "lower(title)", "public", "upper(title)")
     apply(lambda op: op.invoke(forward))
@@ -181,11 +182,10 @@ def test_the_way_back_generates_the_column_and_its_indexes_anew(
 
 
 @pytest.mark.quick
+@pytest.mark.since(18, "virtual columns")
 def test_a_virtual_one_is_changed_without_a_row_and_not_dropped(
     database: psycopg.Connection, apply: Apply
 ) -> None:
-    if database.info.server_version < 180_000:
-        pytest.skip("virtual columns came with PostgreSQL 18")
     database.execute("ALTER TABLE songs ADD loud text GENERATED ALWAYS AS (upper(title)) VIRTUAL")
     database.execute("INSERT INTO songs (title) VALUES ('a')")
     rows = "SELECT pg_relation_filenode('songs')"

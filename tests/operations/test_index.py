@@ -229,7 +229,7 @@ NEAREST: dict[str, Any] = {
         ("btree", create("title"), FILL),
         ("unique", create("title", unique=True), FILL),
         ("GIN", create(text("to_tsvector('simple', title)"), postgresql_using="gin"), FILL),
-        ("HNSW", create("embedding", **NEAREST), VECTORS),
+        pytest.param("HNSW", create("embedding", **NEAREST), VECTORS, marks=pytest.mark.vector),
     ],
 )
 def test_a_build_killed_at_any_statement_is_finished_by_the_next(

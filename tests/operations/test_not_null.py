@@ -153,6 +153,7 @@ def test_rows_are_checked_while_others_read_and_write(
 
 
 @pytest.mark.quick
+@pytest.mark.since(18, "NOT NULL that is NOT VALID")
 @pytest.mark.parametrize("given", ["online", "script"])
 def test_a_not_null_that_is_not_valid_is_validated(
     empty_database_url: URL,
@@ -162,8 +163,6 @@ def test_a_not_null_that_is_not_valid_is_validated(
     psql: Psql,
     given: str,
 ) -> None:
-    if database.info.server_version < 180_000:
-        pytest.skip("from PostgreSQL 18 a NOT NULL may be NOT VALID")
     database.execute("INSERT INTO songs (title) VALUES (NULL)")
     database.execute('ALTER TABLE songs ADD CONSTRAINT "Nn" NOT NULL title NOT VALID')
     if given == "online":

@@ -108,6 +108,7 @@ def test_one_env_file_serves_docker_compose_and_pgmodern(shop: Path) -> None:
     assert given == wanted | {"POSTGRES_HOST"}
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("name", ["", "my shop"])
 def test_its_revisions_run_here_and_from_elsewhere(
     name: str, tmp_path: Path, empty_database_url: URL, alembic: Callable[..., Completed]

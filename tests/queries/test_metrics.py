@@ -77,6 +77,7 @@ def database_url(postgres_url: URL) -> Iterator[URL]:
 QUICK = {"ix_full_l1", "ix_sparse_cosine", "ix_bits_jaccard", "ix_their_half_l2"}
 
 
+@pytest.mark.vector
 @pytest.mark.parametrize(
     "index",
     [

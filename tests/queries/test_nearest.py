@@ -22,12 +22,15 @@ from sqlalchemy.schema import CreateTable
 
 from pgmodern.engine import create_engine as create_binary_engine
 from pgmodern.errors import VectorError
+from pgmodern.extensions import create_sql
 from pgmodern.indexes import HnswIndex
 from pgmodern.queries import nearest, with_payload
 from pgmodern.queries.explain import Explain, indexes_used
 from pgmodern.testing.databases import database
 from pgmodern.types import Vector
 from tests.plans import reported
+
+pytestmark = pytest.mark.vector
 
 ROWS, DIMENSIONS = 5000, 16
 
@@ -72,11 +75,12 @@ ASKED = np.random.default_rng(4).normal(size=(20, DIMENSIONS)).astype(np.float32
 
 
 @pytest.fixture(scope="module")
-def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
+def database_url(postgres_url: URL) -> Iterator[URL]:
     """A database with five thousand vectors."""
-    with database(postgres_url, template_database) as url:
+    with database(postgres_url) as url:
         engine = create_engine(url, poolclass=NullPool)
         with engine.begin() as connection:
+            connection.execute(text(create_sql("vector")))
             for table in Base.metadata.sorted_tables:
                 connection.execute(CreateTable(table))
             connection.execute(insert(Sound), _rows())
@@ -181,6 +185,7 @@ def test_a_threshold_leaves_out_what_scores_less_and_nothing_else(
         assert len(_found(session, index, vector, 50, where=where, threshold=0)) == len(every)
 
 
+@pytest.mark.contrib
 @pytest.mark.parametrize("passing", [1, 500, 2000])
 def test_few_that_pass_are_compared_one_by_one_without_the_graph(
     passing: int, session: Session
@@ -192,6 +197,7 @@ def test_few_that_pass_are_compared_one_by_one_without_the_graph(
     assert _scans(plans, "ix_l2") == 0
 
 
+@pytest.mark.contrib
 def test_many_that_pass_are_found_by_the_graph_alone(session: Session) -> None:
     statement = nearest(Sound.l2, ASKED[0], 10, where=[Sound.id < 2001])
     with reported(session, "force_generic_plan", analyze=True) as plans:

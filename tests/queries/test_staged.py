@@ -11,11 +11,14 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateTable
 
+from pgmodern.extensions import create_sql
 from pgmodern.indexes import HnswIndex
 from pgmodern.indexes.hnsw import Metric
 from pgmodern.queries import Stage, staged, with_payload
 from pgmodern.testing.databases import database
 from pgmodern.types import HalfVector, Vector
+
+pytestmark = pytest.mark.vector
 
 ROWS, WHOLE, PREFIX = 3000, 32, 8
 
@@ -48,9 +51,9 @@ VECTORS, ASKED = _vectors(1, ROWS), _vectors(2, 20)
 
 
 @pytest.fixture(scope="module")
-def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
+def database_url(postgres_url: URL) -> Iterator[URL]:
     """A database with three thousand vectors."""
-    with database(postgres_url, template_database) as url:
+    with database(postgres_url) as url:
         engine = create_engine(url, poolclass=NullPool)
         scents = Base.metadata.tables["scents"]
         rows = [
@@ -58,6 +61,7 @@ def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
             for n, vector in enumerate(VECTORS)
         ]
         with engine.begin() as connection:
+            connection.execute(text(create_sql("vector")))
             connection.execute(CreateTable(scents))
             connection.execute(insert(Scent), rows)
             # To insert into an HNSW index row by row takes much longer than to build it.

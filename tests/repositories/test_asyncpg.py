@@ -31,6 +31,8 @@ from tests.repositories.products import (
     shop,
 )
 
+pytestmark = [pytest.mark.vector, pytest.mark.contrib]
+
 TABLE = Base.metadata.tables["products"]
 
 

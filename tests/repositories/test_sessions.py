@@ -27,6 +27,8 @@ from tests.repositories.products import (
     shop,
 )
 
+pytestmark = [pytest.mark.vector, pytest.mark.contrib]
+
 
 @pytest.fixture(scope="module")
 def database_url(postgres_url: URL) -> Iterator[URL]:

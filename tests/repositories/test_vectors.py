@@ -17,6 +17,7 @@ from sqlalchemy import (
     event,
     insert,
     select,
+    text,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -24,11 +25,14 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool
 
 from pgmodern.errors import VectorError
+from pgmodern.extensions import create_sql
 from pgmodern.indexes import HnswIndex
 from pgmodern.repositories import AsyncVectorRepository, VectorRepository
 from pgmodern.repositories.vectors import _nearest
 from pgmodern.testing.databases import database
 from pgmodern.types import Vector
+
+pytestmark = pytest.mark.vector
 
 
 class Base(DeclarativeBase):
@@ -77,10 +81,11 @@ PICTURES = [("sea", [0, 1]), ("beach", [1, 1]), ("desert", [1, 0]), ("void", [-1
 
 
 @pytest.fixture(scope="module")
-def database_url(postgres_url: URL, template_database: str) -> Iterator[URL]:
+def database_url(postgres_url: URL) -> Iterator[URL]:
     """A database with some pictures."""
-    with database(postgres_url, template_database) as url:
+    with database(postgres_url) as url:
         with create_engine(url, poolclass=NullPool).begin() as connection:
+            connection.execute(text(create_sql("vector")))
             Base.metadata.create_all(connection)
             connection.execute(insert(Shelf), [{"id": 1}, {"id": 2}])
             rows = [

@@ -4,22 +4,22 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, Connection, Engine
+from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy import create_engine as sa_create_engine
 from sqlalchemy.pool import NullPool
 
 from pgmodern.engine import create_engine
+from pgmodern.extensions import create_sql
 from pgmodern.testing.databases import database
 
 
 @pytest.fixture(scope="module")
-def database_url(
-    postgres_url: URL, template_database: str, request: pytest.FixtureRequest
-) -> Iterator[URL]:
+def database_url(postgres_url: URL, request: pytest.FixtureRequest) -> Iterator[URL]:
     """One database with the tables of the file's Base; every test rolls back."""
-    with database(postgres_url, template_database) as url:
-        engine = sa_create_engine(url, poolclass=NullPool)
-        request.module.Base.metadata.create_all(engine)
+    with database(postgres_url) as url:
+        with sa_create_engine(url, poolclass=NullPool).begin() as connection:
+            connection.execute(text(create_sql("vector")))
+            request.module.Base.metadata.create_all(connection)
         yield url
 
 

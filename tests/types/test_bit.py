@@ -14,6 +14,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from pgmodern.errors import VectorError
 from pgmodern.types import Bit
 
+pytestmark = pytest.mark.vector
+
 
 class Base(DeclarativeBase):
     """The metadata of this file."""

@@ -47,6 +47,8 @@ from pgmodern.types import (
     vector_type,
 )
 
+pytestmark = pytest.mark.vector
+
 
 class Base(DeclarativeBase):
     """The metadata of this file."""

@@ -15,6 +15,8 @@ from pgmodern.errors import VectorError
 from pgmodern.types import SparseVector
 from pgmodern.types.sparse_vector import SparseValue
 
+pytestmark = pytest.mark.vector
+
 
 class Base(DeclarativeBase):
     """The metadata of this file."""

@@ -29,6 +29,7 @@ from tests.operations.change_column_type.songs import (
 )
 
 
+@pytest.mark.vector
 def test_arrays_become_vectors(vibes: psycopg.Connection, apply: Apply) -> None:
     apply(VIBE)
     assert columns(vibes)["vibe"] == "vector(8)"
@@ -37,6 +38,7 @@ def test_arrays_become_vectors(vibes: psycopg.Connection, apply: Apply) -> None:
     assert found == (960, 1200)
 
 
+@pytest.mark.vector
 def test_applied_twice_it_changes_nothing(
     empty_database_url: URL, vibes: psycopg.Connection, apply: Apply, dump: Dump
 ) -> None:
@@ -102,6 +104,7 @@ def test_collation_and_storage_are_carried_over(
     assert 'genre character varying(9) COLLATE pg_catalog."POSIX"' in dump(empty_database_url)
 
 
+@pytest.mark.vector
 def test_a_vector_index_of_an_expression_becomes_one_of_the_column(
     vibes: psycopg.Connection, apply: Apply
 ) -> None:
@@ -175,6 +178,7 @@ def test_an_owner_who_may_make_no_temporary_table_is_told_so_before_anything_is_
     assert dump(empty_database_url) == before
 
 
+@pytest.mark.vector
 def test_the_trigger_does_not_go_by_the_writer_s_settings(
     empty_database_url: URL, vibes: psycopg.Connection, connect: Connect, apply: Apply
 ) -> None:

@@ -28,6 +28,7 @@ from tests.operations.change_column_type.songs import (
 )
 
 
+@pytest.mark.vector
 @pytest.mark.quick
 def test_what_was_altered_meanwhile_is_taken_up_by_the_next(
     vibes: psycopg.Connection, apply: Apply, monkeypatch: pytest.MonkeyPatch
@@ -63,6 +64,7 @@ def test_killed_anywhere_the_old_column_is_dropped_by_the_next(proof: Proof) -> 
     proof("drop_replaced_column", drop("plays"), fill=LIGHT, first=THERE)
 
 
+@pytest.mark.vector
 def test_a_build_killed_midway_is_built_anew(
     empty_database_url: URL,
     vibes: psycopg.Connection,
@@ -85,6 +87,7 @@ def test_a_build_killed_midway_is_built_anew(
     assert vibes.execute(invalid).fetchone() == (0,)
 
 
+@pytest.mark.vector
 @pytest.mark.parametrize("offline", [False, True])
 def test_a_change_that_is_given_up_leaves_nothing(
     offline: bool,

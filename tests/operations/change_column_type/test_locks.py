@@ -27,6 +27,7 @@ from tests.operations.change_column_type.songs import (
 )
 
 
+@pytest.mark.vector
 def test_it_goes_on_under_writers_who_notice_nothing(
     empty_database_url: URL, vibes: psycopg.Connection, connect: Connect, apply: Apply
 ) -> None:
@@ -98,6 +99,7 @@ def test_the_swap_does_not_read_the_table(
     assert len(proven) >= 2
 
 
+@pytest.mark.vector
 def test_it_gives_way_to_a_transaction_that_reads_the_table(
     empty_database_url: URL,
     vibes: psycopg.Connection,
@@ -118,6 +120,7 @@ def test_it_gives_way_to_a_transaction_that_reads_the_table(
     assert vibes.execute(WRONG.format(old=OLD).encode()).fetchone() == (0,)
 
 
+@pytest.mark.vector
 def test_the_swap_gives_way_to_a_transaction_that_reads_the_table(
     empty_database_url: URL,
     vibes: psycopg.Connection,

@@ -122,6 +122,7 @@ def test_an_expression_that_is_wrong_is_refused(
     assert dump(empty_database_url) == before
 
 
+@pytest.mark.vector
 def test_rows_that_cannot_be_converted_are_named_and_stop_it(
     vibes: psycopg.Connection, apply: Apply
 ) -> None:
@@ -140,6 +141,7 @@ def test_rows_that_cannot_be_converted_are_named_and_stop_it(
     assert vibes.execute(WRONG.format(old=OLD).encode()).fetchone() == (0,)
 
 
+@pytest.mark.vector
 @pytest.mark.quick
 def test_a_row_that_comes_in_late_and_cannot_be_converted_stops_the_swap(
     empty_database_url: URL,
@@ -161,6 +163,7 @@ def test_a_row_that_comes_in_late_and_cannot_be_converted_stops_the_swap(
     assert columns(vibes)["vibe"] == "double precision[]"
 
 
+@pytest.mark.vector
 def test_a_corrected_expression_converts_every_row_anew(
     vibes: psycopg.Connection, apply: Apply
 ) -> None:

@@ -17,6 +17,8 @@ from tests.operations.change_column_type.songs import (
     columns,
 )
 
+pytestmark = pytest.mark.vector
+
 ODD_VIBES = {
     7: ("'{1,2,3,4,5,6,7}'", "expected 8 dimensions, not 7"),
     9: ("'{}'", "must have at least 1 dimension"),

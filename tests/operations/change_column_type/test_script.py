@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import psycopg
+import pytest
 from sqlalchemy import URL
 
 from tests.operations.change_column_type.songs import (
@@ -49,6 +50,7 @@ def test_the_script_does_the_same(
     assert list(columns(rich)) == ["id", "title", "plays"]
 
 
+@pytest.mark.vector
 def test_the_script_stops_where_rows_cannot_be_converted(
     empty_database_url: URL, vibes: psycopg.Connection, script: Callable[[Step], str], psql: Psql
 ) -> None:

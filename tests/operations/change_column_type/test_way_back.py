@@ -34,6 +34,7 @@ def test_there_and_back_every_row_is_as_it_was(
     assert lines(dump(empty_database_url)) == before
 
 
+@pytest.mark.vector
 def test_going_back_keeps_what_was_written_and_what_was(
     empty_database_url: URL, vibes: psycopg.Connection, apply: Apply, dump: Dump
 ) -> None:
@@ -59,6 +60,7 @@ def test_going_back_keeps_what_was_written_and_what_was(
     assert columns(vibes)["vibe"] == "vector(8)"
 
 
+@pytest.mark.vector
 def test_going_back_without_the_old_column_converts_again(
     vibes: psycopg.Connection, apply: Apply
 ) -> None:
@@ -75,6 +77,7 @@ def test_going_back_without_the_old_column_converts_again(
         assert columns(vibes)[OLD] == "vector(8)"
 
 
+@pytest.mark.vector
 @pytest.mark.quick
 def test_without_a_way_back_the_old_column_is_not_kept(
     vibes: psycopg.Connection, apply: Apply
@@ -105,6 +108,7 @@ def test_another_change_waits_for_the_old_column_to_be_dropped(
     assert columns(database)["plays"] == "bigint"
 
 
+@pytest.mark.vector
 def test_dropping_midway_leaves_the_change_alone(vibes: psycopg.Connection, apply: Apply) -> None:
     vibes.execute("UPDATE songs SET vibe = '{1}' WHERE id = 7")
     with pytest.raises(MigrationError, match="Keys: 7"):
@@ -115,6 +119,7 @@ def test_dropping_midway_leaves_the_change_alone(vibes: psycopg.Connection, appl
     assert vibes.execute("SELECT count(*) FROM pg_trigger").fetchone() == (1,)
 
 
+@pytest.mark.vector
 def test_autogenerate_does_not_see_the_old_column(vibes: psycopg.Connection, apply: Apply) -> None:
     apply(VIBE)
     seen = [name for name in columns(vibes) if is_application_s(name, "column", {})]
