@@ -11,16 +11,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import psycopg
 import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from psycopg.rows import class_row
-from sqlalchemy import URL, create_engine
+from sqlalchemy import URL, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from pgmodern.cached import AsyncCached, Cached
+from pgmodern.engine import create_async_engine
 from pgmodern.notifications import Listener, Subscriber
 from pgmodern.operations import register
 from tests.kills import libpq
@@ -125,6 +127,28 @@ def write(url: URL) -> Iterator[Writer]:
 def shown(profile: Profile | None) -> str | None:
     """Return what a user sees of a profile."""
     return None if profile is None else profile.display_name
+
+
+@pytest.mark.quick
+async def test_what_is_changed_over_asyncpg_is_loaded_anew_over_asyncpg(url: URL) -> None:
+    engine = create_async_engine(url.set(drivername="postgresql+asyncpg"))
+
+    async def execute(statement: str, **values: str) -> Any:
+        async with engine.begin() as connection:
+            found = await connection.execute(text(statement), values)
+            return found.scalar() if found.returns_rows else None
+
+    async def load(name: str) -> Any:
+        query = "SELECT display_name FROM ai_influencers WHERE name = :name"
+        return await execute(query, name=name)
+
+    cached = AsyncCached[str, Any](load, column="name", ttl=LONG)
+    with Listener(engine.url, {CHANNEL: [cached]}):
+        assert await cached.get("luna") is None
+        await execute("INSERT INTO ai_influencers (name, display_name) VALUES ('luna', 'Luna')")
+        until(lambda: not len(cached))
+        assert await cached.get("luna") == "Luna"
+    await engine.dispose()
 
 
 def test_a_profile_that_another_process_changes_is_new_at_once(url: URL, write: Writer) -> None:

@@ -64,6 +64,18 @@ def test_it_hears_what_is_committed_in_that_order_on_its_channels(
     assert (songs.interruptions, odd.interruptions) == (1, 1)
 
 
+@pytest.mark.quick
+def test_it_takes_the_url_of_an_application_on_asyncpg(
+    empty_database_url: URL, database: psycopg.Connection
+) -> None:
+    heard = Heard()
+    parameters = {"ssl": "prefer", "prepared_statement_cache_size": "0", "pgbouncer": "false"}
+    url = empty_database_url.set(drivername="postgresql+asyncpg").update_query_dict(parameters)
+    with Listener(url, {"songs": [heard]}):
+        database.execute("NOTIFY songs, 'x'")
+        until(lambda: heard.payloads == ["x"])
+
+
 def test_it_ends_when_it_is_closed(empty_database_url: URL, database: psycopg.Connection) -> None:
     threads = threading.active_count()
     with Listener(empty_database_url, {"songs": []}):

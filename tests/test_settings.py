@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
 
 from pgmodern.errors import SettingsError
 from pgmodern.settings import (
@@ -185,6 +185,27 @@ def test_the_parameters_of_a_url_are_kept() -> None:
         "application_name": "shop",
     }
     assert parse_url("postgresql:///db?host=/tmp&host=/var").query == {"host": ("/tmp", "/var")}
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (
+            "ssl=verify-full&target_session_attrs=any",
+            "sslmode=verify-full&target_session_attrs=any",
+        ),
+        ("ssl=require&direct_tls=true", "sslmode=require&sslnegotiation=direct"),
+        ("command_timeout=5&prepared_statement_cache_size=0", ""),
+        (
+            "host=a:1&host=b:2&ssl=prefer&pgbouncer=true",
+            "host=a:1&host=b:2&sslmode=prefer&pgbouncer=true",
+        ),
+    ],
+)
+def test_the_parameters_of_a_url_of_asyncpg_are_those_of_libpq(query: str, expected: str) -> None:
+    url = f"postgresql+asyncpg://h/db?{query}"
+    assert parse_url(url).query == make_url(f"postgresql://h/db?{expected}").query
+    assert parse_url(url, ("psycopg", "asyncpg")).query == make_url(url).query
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from pgmodern.errors import SettingsError
 
 DRIVER = "postgresql+psycopg"
 _PORTS, _PORT_DIGITS = 65_536, 5
+# What libpq calls otherwise, or has not; the rest of asyncpg's parameters are libpq's, too.
+_ASYNCPG_S = ("ssl", "direct_tls", "command_timeout", "prepared_statement_cache_size")
 _PARTS = ("HOST", "PORT", "USER", "PASSWORD", "DB")
 
 
@@ -76,8 +78,8 @@ def _url(source: Mapping[str, str]) -> URL | None:
 def parse_url(url: str | URL, drivers: Sequence[str] = ("psycopg",)) -> URL:
     """Turn any `postgres://` or `postgresql[+driver]://` URL into one for one of the drivers.
 
-    That is the one that the URL names, or the first of them, psycopg 3.
-    User and password move from the parameters, where libpq takes them too, to their place, where
+    That is the one that the URL names, or the first of them, psycopg 3; parameters that only
+    asyncpg knows become those of libpq. User and password move from the parameters, where libpq takes them too, to their place, where
     they are not shown. Raises SettingsError, without the URL's text (it may hold a password), when
     it is no such URL.
     """
@@ -93,7 +95,10 @@ def parse_url(url: str | URL, drivers: Sequence[str] = ("psycopg",)) -> URL:
         raise SettingsError("The database's URL has an impossible host, port or database.", cure)
     named = parsed.drivername.partition("+")[2]
     driver = named if named in drivers else drivers[0]
-    return _with_visible_secrets_moved(parsed.set(drivername=f"postgresql+{driver}"))
+    parsed = parsed.set(drivername=f"postgresql+{driver}")
+    if named == "asyncpg" != driver:
+        parsed = _with_parameters_of_libpq(parsed)
+    return _with_visible_secrets_moved(parsed)
 
 
 def is_through_pgbouncer(url: URL) -> bool:
@@ -113,6 +118,16 @@ def is_through_pgbouncer(url: URL) -> bool:
 def without_pgbouncer(url: URL) -> URL:
     """Return the URL as libpq takes it, which knows no `pgbouncer`."""
     return url.difference_update_query(["pgbouncer"])
+
+
+def _with_parameters_of_libpq(url: URL) -> URL:
+    """Return the URL of asyncpg as libpq takes it (asyncpg's manual, connect)."""
+    libpq_s: dict[str, str | Sequence[str]] = {}
+    if ssl := url.query.get("ssl"):
+        libpq_s["sslmode"] = ssl
+    if "direct_tls" in url.query:
+        libpq_s["sslnegotiation"] = "direct"
+    return url.difference_update_query(_ASYNCPG_S).update_query_dict(libpq_s)
 
 
 def _with_visible_secrets_moved(url: URL) -> URL:
