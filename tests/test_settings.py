@@ -188,6 +188,26 @@ def test_the_parameters_of_a_url_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
+    ("scheme", "driver"),
+    [
+        ("postgres", "psycopg"),
+        ("postgresql+psycopg2", "psycopg"),
+        ("postgresql+asyncpg", "asyncpg"),
+    ],
+)
+def test_the_driver_that_a_url_names_is_known(
+    scheme: str, driver: str, settings_of: Reader
+) -> None:
+    for found in (
+        settings_of({"DATABASE_URL": f"{scheme}://h/db?ssl=prefer"}, ""),
+        settings_of({}, f"DATABASE_URL={scheme}://h/db?ssl=prefer"),
+    ):
+        assert found.driver == driver
+        assert found.url is not None
+        assert found.url.get_driver_name() == "psycopg"
+
+
+@pytest.mark.parametrize(
     ("query", "expected"),
     [
         (

@@ -32,6 +32,13 @@ def _explained(error: Exception) -> PgmodernError | None:
     cause = error.orig if isinstance(error, DBAPIError) else error
     if _is_loss(cause) or (isinstance(error, DBAPIError) and error.connection_invalidated):
         return _lost(cause)
+    if isinstance(error, DBAPIError) and _is_misread(error):
+        return MigrationError(
+            f"psycopg takes % for a placeholder in what exec_driver_sql is given: {cause}",
+            "Write %% there. If the revisions were written for asyncpg, say so: let DATABASE_URL "
+            "begin with postgresql+asyncpg://, or a program's "
+            'config.attributes["driver"] be "asyncpg".',
+        )
     if isinstance(cause, psycopg.errors.LockNotAvailable):
         return MigrationError(
             f"A table stayed locked: {cause}",
@@ -45,6 +52,12 @@ def _explained(error: Exception) -> PgmodernError | None:
             "schema.",
         )
     return None
+
+
+def _is_misread(error: DBAPIError) -> bool:
+    """Tell whether psycopg sent nothing because of a %, as there were no parameters to refuse."""
+    unsent = isinstance(error.orig, psycopg.ProgrammingError) and error.orig.sqlstate is None
+    return unsent and "%" in (error.statement or "") and not error.params
 
 
 def _is_loss(error: BaseException | None) -> bool:

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine as sa_create_async_engine
 from sqlalchemy.pool import NullPool
 
 from pgmodern.errors import DatabaseUnavailable, ServerTooOld, SettingsError
-from pgmodern.settings import is_through_pgbouncer, parse_url, without_pgbouncer
+from pgmodern.settings import DRIVERS, is_through_pgbouncer, parse_url, without_pgbouncer
 from pgmodern.types import HalfVector, SparseVector, Vector
 from pgmodern.types.wire import send_in_binary
 
@@ -67,7 +67,7 @@ def create_async_engine(
     asyncpg prepares every statement. Through PgBouncer it keeps none, and gives each a name that
     no other client has.
     """
-    parsed = parse_url(url, drivers=("psycopg", "asyncpg"))
+    parsed = parse_url(url, DRIVERS)
     pgbouncer = is_through_pgbouncer(parsed) if pgbouncer is None else pgbouncer
     arguments = _asyncpg_arguments if parsed.get_driver_name() == "asyncpg" else _psycopg_arguments
     connect_args = arguments(kwargs, pgbouncer=pgbouncer)

@@ -4,7 +4,7 @@ import logging.config
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial, update_wrapper
 from typing import Any, NoReturn
@@ -20,6 +20,7 @@ from pgmodern import autogenerate, embedded, operations, settings
 from pgmodern.autogenerate.check_constraints import DROP_UNDECLARED
 from pgmodern.autogenerate.directives import process
 from pgmodern.cures import cured
+from pgmodern.driver_sql import as_for_asyncpg
 from pgmodern.engine import is_pooled, reflect_vectors, require_server, unavailable
 from pgmodern.errors import DeclarationError, MigrationError, PgmodernError, SettingsError
 from pgmodern.extensions import preflight
@@ -78,6 +79,10 @@ def run(
     bounded by the policy: a revision that cannot have one undoes itself and is tried again.
     `-x lock-timeout=SECONDS` and `-x lock-deadline=SECONDS` change the policy for once, a program
     sets `config.attributes["lock_policy"]`. `-x dry-run=true` shows the plan and changes nothing.
+
+    What a revision gives to `exec_driver_sql` is what psycopg takes. It is what asyncpg takes (`%`
+    is a sign like any other, parameters are `$1`) where the settings' URL names asyncpg, or where
+    `config.attributes["driver"]` does, of a program that gives its connection.
 
     Autogenerate compares the schemas that the metadata names. A CHECK constraint that no model
     declares stays, unless `drop_undeclared` asks for the opposite. The `options` are those of
@@ -193,14 +198,30 @@ def _process(hooks: Sequence[Callable[..., None]], *given: Any) -> None:
 @contextmanager
 def _migrating(connection: Connection, policy: LockPolicy) -> Iterator[tuple[Driver, Bounds]]:
     """Have the connection be the one that migrates, bounded by the policy, while the body runs."""
+    written_for_asyncpg = _written_for() == "asyncpg"
     with (
         plain_cursors(connection),
+        as_for_asyncpg(connection) if written_for_asyncpg else nullcontext(),
         settled(connection, policy),
         alone(connection.engine, driver(connection)) as observer,
         after_the_last(connection),
         bound(connection, policy, observer) as held,
     ):
         yield observer, held
+
+
+def _written_for() -> str:
+    """Return the driver for which revisions are written that say something to the driver itself."""
+    attributes = context.config.attributes
+    if attributes.get("connection") is None:
+        return settings.read().driver
+    driver = str(attributes.get("driver", settings.DRIVERS[0]))
+    if driver not in settings.DRIVERS:
+        raise SettingsError(
+            f"There is no driver {driver!r} for revisions.",
+            f"Use one of {', '.join(settings.DRIVERS)}.",
+        )
+    return driver
 
 
 def _is_dry_run() -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError
 
 from pgmodern.errors import SettingsError
 
-DRIVER = "postgresql+psycopg"
+DRIVERS = ("psycopg", "asyncpg")
 _PORTS, _PORT_DIGITS = 65_536, 5
 # What libpq calls otherwise, or has not; the rest of asyncpg's parameters are libpq's, too.
 _ASYNCPG_S = ("ssl", "direct_tls", "command_timeout", "prepared_statement_cache_size")
@@ -20,13 +20,17 @@ _PARTS = ("HOST", "PORT", "USER", "PASSWORD", "DB")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the database and the embedder are; `url` is None for the embedded server."""
+    """Where the database and the embedder are; `url` is None for the embedded server.
+
+    `url` is for psycopg. `driver` is the one that the URL names: asyncpg, or psycopg.
+    """
 
     url: URL | None
     home: Path
     embedding_url: str | None = None
     embedding_model: str | None = None
     embedding_key: str | None = field(default=None, repr=False)
+    driver: str = DRIVERS[0]
 
 
 def read(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Settings:
@@ -41,8 +45,10 @@ def read(environ: Mapping[str, str] | None = None, directory: Path | None = None
     directory = Path.cwd() if directory is None else directory
     dotenv = _dotenv(directory / ".env")
     either = {**dotenv, **environ}
+    named = _url(environ) or _url(dotenv)
     return Settings(
-        url=_url(environ) or _url(dotenv),
+        url=None if named is None else parse_url(named),
+        driver=DRIVERS[0] if named is None else named.get_driver_name(),
         home=_home(either.get("PGMODERN_HOME"), directory),
         embedding_url=either.get("PGMODERN_EMBEDDING_URL") or None,
         embedding_model=either.get("PGMODERN_EMBEDDING_MODEL") or None,
@@ -69,19 +75,20 @@ def _home(named: str | None, directory: Path) -> Path:
 
 def _url(source: Mapping[str, str]) -> URL | None:
     if named := source.get("DATABASE_URL"):
-        return parse_url(named)
+        return parse_url(named, DRIVERS)
     if any(source.get(f"POSTGRES_{part}") for part in _PARTS):
         return _from_parts(*(source.get(f"POSTGRES_{part}") or None for part in _PARTS))
     return None
 
 
-def parse_url(url: str | URL, drivers: Sequence[str] = ("psycopg",)) -> URL:
+def parse_url(url: str | URL, drivers: Sequence[str] = DRIVERS[:1]) -> URL:
     """Turn any `postgres://` or `postgresql[+driver]://` URL into one for one of the drivers.
 
     That is the one that the URL names, or the first of them, psycopg 3; parameters that only
-    asyncpg knows become those of libpq. User and password move from the parameters, where libpq takes them too, to their place, where
-    they are not shown. Raises SettingsError, without the URL's text (it may hold a password), when
-    it is no such URL.
+    asyncpg knows become those of libpq. User and password move from the parameters, where libpq
+    takes them too, to their place, where they are not shown.
+
+    Raises SettingsError, without the URL's text (it may hold a password), when it is no such URL.
     """
     cure = "Write it as postgresql://user:password@host:5432/database, its parts percent-encoded."
     try:
@@ -146,7 +153,7 @@ def _from_parts(
     if not digits or not 0 < int(port or 5432) < _PORTS:
         raise SettingsError("POSTGRES_PORT is no port.", "Set it to a number from 1 to 65535.")
     return URL.create(
-        DRIVER,
+        f"postgresql+{DRIVERS[0]}",
         username=user or "postgres",
         password=password,
         host=host or "localhost",

@@ -101,7 +101,7 @@ def test_the_server_is_that_of_the_tests_and_for_this_machine_alone(shop: Path) 
 def test_one_env_file_serves_docker_compose_and_pgmodern(shop: Path) -> None:
     (shop / ".env").write_bytes((shop / ".env.example").read_bytes())
     assert settings.read({}, shop).url == URL.create(
-        settings.DRIVER, "postgres", "postgres", "localhost", 5432, "postgres"
+        "postgresql+psycopg", "postgres", "postgres", "localhost", 5432, "postgres"
     )
     wanted = set(re.findall(r"\$\{(\w+)", (shop / "docker-compose.yml").read_text()))
     given = set(re.findall(r"^(\w+)=", (shop / ".env").read_text(), re.MULTILINE))

@@ -14,7 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
+from pgmodern import settings
 from pgmodern.engine import create_async_engine, create_engine
+from pgmodern.errors import SettingsError
 from pgmodern.queries.explain import in_whole, indexes_used, plans
 from pgmodern.testing.databases import ClonePool, drop
 from pgmodern.testing.run import Run, WorkerRun, migrated
@@ -75,7 +77,16 @@ def _is_ours(server: URL, config: pytest.Config) -> bool:
 def migrate(url: URL, ini: Path, revision: str = "head") -> None:
     """Upgrade a database; nothing stays connected to it."""
     engine = create_stock_engine(url, poolclass=NullPool)
-    command.upgrade(Config(ini, attributes={"connection": engine}), revision)
+    attributes = {"connection": engine, "driver": _driver()}
+    command.upgrade(Config(ini, attributes=attributes), revision)
+
+
+def _driver() -> str:
+    """Return the driver that the application's URL names, for which its revisions are written."""
+    try:
+        return settings.read().driver
+    except SettingsError:  # of a database that tests do not ask for
+        return settings.DRIVERS[0]
 
 
 @contextmanager
