@@ -440,11 +440,10 @@ def _connection() -> Iterator[Connection]:
         finally:
             given.rollback()
         return
+    if isinstance(given, Engine) and given.dialect.is_async:
+        raise _unusable(f"an engine of asynchronous {given.dialect.driver}")
     if given is not None and not isinstance(given, Engine):
-        raise MigrationError(
-            f"What was given to Alembic as its connection is a {type(given).__name__}.",
-            "Give a synchronous SQLAlchemy Engine or Connection, on the psycopg driver.",
-        )
+        raise _unusable(f"a {type(given).__name__}")
     engine = (
         given
         if isinstance(given, Engine)
@@ -464,6 +463,14 @@ def _connection() -> Iterator[Connection]:
             yield connection
         finally:
             connection.invalidate()  # a session with what revisions set must not go back to a pool
+
+
+def _unusable(given: str) -> MigrationError:
+    return MigrationError(
+        f"What was given to Alembic as its connection is {given}.",
+        "Give a synchronous SQLAlchemy Engine or Connection, on the psycopg driver; or give none, "
+        "and let DATABASE_URL name the database.",
+    )
 
 
 def _require_another(connection: Connection) -> None:

@@ -10,7 +10,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from psycopg import sql
-from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy import URL, Connection, Engine, create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -94,10 +94,33 @@ def test_a_connection_in_autocommit_is_refused_with_the_cure(
 def test_what_is_neither_an_engine_nor_a_connection_is_refused(
     empty_database_url: URL, alembic_ini: Path, connect: Connect
 ) -> None:
-    for given in (create_async_engine(empty_database_url), str(empty_database_url)):
+    asynchronous = create_async_engine(empty_database_url)
+    asyncpg = create_async_engine(empty_database_url.set(drivername="postgresql+asyncpg"))
+    for given in (
+        asynchronous,
+        asynchronous.sync_engine,
+        asyncpg.sync_engine,
+        str(empty_database_url),
+    ):
         config = Config(alembic_ini, attributes={"connection": given})
         with pytest.raises(MigrationError, match=r"synchronous|given to Alembic"):
             command.upgrade(config, "head")
+    assert tables(connect(empty_database_url)) == set()
+
+
+@pytest.mark.parametrize("name", ["psycopg", "asyncpg"])
+async def test_a_connection_of_asynchronous_code_is_refused_with_the_cure(
+    name: str, empty_database_url: URL, alembic_ini: Path, connect: Connect
+) -> None:
+    def upgrade(connection: Connection) -> None:
+        config = Config(alembic_ini, attributes={"connection": connection})
+        with pytest.raises(MigrationError, match=rf"(?s){name}.*synchronous engine"):
+            command.upgrade(config, "head")
+
+    engine = create_async_engine(empty_database_url.set(drivername=f"postgresql+{name}"))
+    async with engine.connect() as connection:
+        await connection.run_sync(upgrade)
+    await engine.dispose()
     assert tables(connect(empty_database_url)) == set()
 
 
