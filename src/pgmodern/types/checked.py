@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from sqlalchemy import Dialect
 
 from pgmodern.errors import VectorError
-from pgmodern.types.wire import Binary, is_sent_in_binary
+from pgmodern.types.wire import Binary, CodecText, is_sent_in_binary
 
 Encode = Callable[[Any], Any]
 
@@ -16,6 +16,7 @@ class Checked:
 
     render_bind_cast = True
     literal_prefix: ClassVar[str] = ""
+    for_asyncpg: ClassVar[type[CodecText] | None] = None
 
     def check(self, value: Any) -> Any:
         """Return the value as Python has it; raises VectorError when the column cannot hold it."""
@@ -37,6 +38,9 @@ class Checked:
         """Return what makes of a value what the driver takes."""
         if is_sent_in_binary(dialect):
             return lambda value: Binary(self.to_binary(value))
+        text = self.for_asyncpg
+        if dialect.driver == "asyncpg" and text is not None:
+            return lambda value: text(self.to_text(value), lambda: self.to_binary(value))
         return self.to_text
 
     def bind_processor(self, dialect: Dialect) -> Encode:

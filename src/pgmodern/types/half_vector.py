@@ -1,6 +1,7 @@
 """`halfvec`: numbers of 16 bits."""
 
 from pgmodern.types.dense import Dense
+from pgmodern.types.wire import HalfText
 
 
 class HalfVector(Dense):
@@ -9,3 +10,4 @@ class HalfVector(Dense):
     cache_ok = True
     name = "HALFVEC"
     scalar = "float16"
+    for_asyncpg = HalfText

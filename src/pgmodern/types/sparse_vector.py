@@ -11,11 +11,8 @@ from pgmodern.errors import VectorError
 from pgmodern.types.checked import Checked
 from pgmodern.types.comparator import VectorComparator
 from pgmodern.types.numbers import as_array, finite, require_dimensions
-
-try:
-    from pgvector import SparseVector as SparseValue
-except ImportError:  # before 0.4
-    from pgvector.utils import SparseVector as SparseValue  # type: ignore[no-redef]
+from pgmodern.types.values import SparseValue
+from pgmodern.types.wire import SparseText
 
 __all__ = ["SparseValue", "SparseVector"]
 
@@ -33,6 +30,7 @@ class SparseVector(Checked, UserDefinedType[Any]):
 
     cache_ok = True
     comparator_factory = VectorComparator
+    for_asyncpg = SparseText
 
     def __init__(self, dim: int | None = None) -> None:
         self.dim = dim

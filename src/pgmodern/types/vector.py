@@ -1,6 +1,7 @@
 """`vector`: numbers of 32 bits."""
 
 from pgmodern.types.dense import Dense
+from pgmodern.types.wire import DenseText
 
 
 class Vector(Dense):
@@ -9,3 +10,4 @@ class Vector(Dense):
     cache_ok = True
     name = "VECTOR"
     scalar = "float32"
+    for_asyncpg = DenseText

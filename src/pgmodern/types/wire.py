@@ -1,11 +1,14 @@
 """How a value of pgvector's goes to the server: in binary where it can be, or as text."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 from weakref import WeakSet
 
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 from sqlalchemy import Dialect, Engine, event
+
+from pgmodern.types.values import DenseValue, HalfValue, SparseValue
 
 _BINARY: WeakSet[Dialect] = WeakSet()
 
@@ -35,3 +38,34 @@ def register(connection: Any) -> None:
 def is_sent_in_binary(dialect: Dialect) -> bool:
     """Tell whether connections of the dialect know how to send `Binary`."""
     return dialect in _BINARY
+
+
+class CodecText(str):
+    """A value as text, which is what asyncpg sends of a type that it does not know.
+
+    Where the application has registered pgvector's codec on the connection, that is asked instead.
+    It takes pgvector's classes only: a subclass of this one is of both.
+    """
+
+    def __new__(cls, text: str, _: Callable[[], bytes]) -> Self:
+        """Make the text."""
+        return super().__new__(cls, text)
+
+    def __init__(self, _: str, to_binary: Callable[[], bytes]) -> None:
+        self._to_binary = to_binary
+
+    def to_binary(self) -> bytes:
+        """Return the value as the server receives it."""
+        return self._to_binary()
+
+
+class DenseText(CodecText, DenseValue):
+    """A `vector`."""
+
+
+class HalfText(CodecText, HalfValue):
+    """A `halfvec`."""
+
+
+class SparseText(CodecText, SparseValue):
+    """A `sparsevec`."""
