@@ -1,5 +1,6 @@
 """Engines for application code."""
 
+import asyncio
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -33,7 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import create_engine as sa_create_engine
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.exc import NotSupportedError, OperationalError
+from sqlalchemy.exc import DBAPIError, NotSupportedError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool, QueuePool
 from sqlalchemy.types import TypeEngine
@@ -246,6 +247,59 @@ def test_nobody_is_given_the_answer_to_another_client_s_statement(
             ann.commit()
         assert found == {"bob"}
     engine.dispose()
+
+
+@pytest.mark.quick
+async def test_asyncpg_shares_sessions_through_pgbouncer(
+    empty_database_url: URL, pooled: Callable[..., URL]
+) -> None:
+    url = pooled(empty_database_url.set(drivername="postgresql+asyncpg"), servers=2)
+    engine = create_async_engine(url, pgbouncer=True, pool_size=8)
+
+    async def ask(number: int) -> set[object]:
+        found = set[object]()
+        several = select(literal(number, Integer)).select_from(text("generate_series(1, 9)"))
+        async with engine.connect() as connection:
+            for _ in range(8):
+                async with connection.stream(several, execution_options={"yield_per": 4}) as rows:
+                    async for row in rows.scalars():
+                        found |= {row, await connection.scalar(text(f"SELECT {number}"))}
+                await connection.commit()
+                with pytest.raises(DBAPIError, match="division"):
+                    await connection.scalar(text("SELECT 1 / 0"))
+                await connection.rollback()
+        return found
+
+    answers = await asyncio.gather(*map(ask, range(8)))
+    assert answers == [{number} for number in range(8)]
+    async with engine.connect() as connection:
+        left = text("SELECT count(*) FROM pg_prepared_statements")
+        assert await connection.scalar(left) == 0
+    await engine.dispose()
+
+
+@pytest.mark.quick
+async def test_asyncpg_through_pgbouncer_refuses_autocommit(
+    empty_database_url: URL, pooled: Callable[..., URL]
+) -> None:
+    url = pooled(empty_database_url).set(drivername="postgresql+asyncpg")
+    engine = create_async_engine(url, pgbouncer=True)
+    autocommit: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"}
+    refused = pytest.raises(SettingsError, match=r"(?s)AUTOCOMMIT.*postgresql\+psycopg")
+    with refused:
+        create_async_engine(url, pgbouncer=True, **autocommit)
+    with refused:
+        create_async_engine(url, pgbouncer=True, execution_options=autocommit)
+    with refused:
+        engine.execution_options(**autocommit)
+    async with engine.connect() as connection:
+        with refused:
+            await connection.execution_options(**autocommit)
+    await engine.dispose()
+    keeps = {"statement_cache_size": 100}
+    own = {"statement_cache_size": 0}
+    for pgbouncer_is_there, arguments in ((False, own), (True, keeps)):
+        create_async_engine(url, pgbouncer=pgbouncer_is_there, connect_args=arguments, **autocommit)
 
 
 @pytest.mark.parametrize("threshold", [None, 3])

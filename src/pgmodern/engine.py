@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Any, Literal
-from uuid import uuid4
 
 import psycopg
 from psycopg.errors import FeatureNotSupported
@@ -64,15 +63,18 @@ def create_async_engine(
 ) -> AsyncEngine:
     """Return the asynchronous twin of `create_engine`; a URL may name asyncpg, too.
 
-    asyncpg prepares every statement. Through PgBouncer it keeps none, and gives each a name that
-    no other client has.
+    asyncpg prepares every statement. Through PgBouncer it keeps none and gives none a name; as it
+    executes what it has prepared by a second message, AUTOCOMMIT raises SettingsError there.
     """
     parsed = parse_url(url, DRIVERS)
     pgbouncer = is_through_pgbouncer(parsed) if pgbouncer is None else pgbouncer
-    arguments = _asyncpg_arguments if parsed.get_driver_name() == "asyncpg" else _psycopg_arguments
+    is_asyncpg = parsed.get_driver_name() == "asyncpg"
+    arguments = _asyncpg_arguments if is_asyncpg else _psycopg_arguments
     connect_args = arguments(kwargs, pgbouncer=pgbouncer)
     options = _preset(preset) | kwargs | connect_args
     engine = sa_create_async_engine(without_pgbouncer(parsed), **options)
+    if is_asyncpg and pgbouncer and not options["connect_args"]["statement_cache_size"]:
+        _refuse_autocommit(engine.sync_engine, options)
     _equip(engine.sync_engine)
     return engine
 
@@ -119,12 +121,32 @@ def _psycopg_arguments(kwargs: dict[str, Any], *, pgbouncer: bool) -> dict[str, 
 def _asyncpg_arguments(kwargs: dict[str, Any], *, pgbouncer: bool) -> dict[str, Any]:
     if not pgbouncer:
         return {}
-    unprepared = {
+    # asyncpg closes a statement when it prepares the next: of one with a name that would be in
+    # somebody else's session, and the last one of each transaction would stay there for ever.
+    unnamed = {
         "statement_cache_size": 0,
         "prepared_statement_cache_size": 0,
-        "prepared_statement_name_func": lambda: f"pgmodern_{uuid4().hex}",
+        "prepared_statement_name_func": lambda: "",
     }
-    return {"connect_args": unprepared | kwargs.get("connect_args", {})}
+    return {"connect_args": unnamed | kwargs.get("connect_args", {})}
+
+
+def _refuse_autocommit(engine: Engine, kwargs: Mapping[str, Any]) -> None:
+    """Have whatever asks one engine for AUTOCOMMIT be refused."""
+    _require_transactions(kwargs)
+    _require_transactions(kwargs.get("execution_options", {}))
+    for name in ("set_engine_execution_options", "set_connection_execution_options"):
+        event.listen(engine, name, lambda _, options: _require_transactions(options))
+
+
+def _require_transactions(options: Mapping[str, Any]) -> None:
+    if str(options.get("isolation_level")).upper() == "AUTOCOMMIT":
+        raise SettingsError(
+            "asyncpg prepares a statement, then executes it. Between the two, in AUTOCOMMIT, "
+            "PgBouncer may give the session to another client.",
+            "Leave AUTOCOMMIT out, or let the URL begin with postgresql+psycopg://, which does "
+            "both at once.",
+        )
 
 
 def is_pooled(session: psycopg.Connection[Any]) -> bool:
