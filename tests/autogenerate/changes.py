@@ -1,9 +1,10 @@
 """A catalogue of changes of a model, each from one declaration to another and back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pgvector.sqlalchemy import BIT, HALFVEC, SPARSEVEC, VECTOR
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -32,6 +33,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
+from sqlalchemy.types import TypeEngine
 
 from pgmodern.extensions import Extension
 from pgmodern.indexes import (
@@ -41,7 +43,8 @@ from pgmodern.indexes import (
     JsonbKeyIndex,
     TrigramIndex,
 )
-from pgmodern.types import HalfVector, Vector
+from pgmodern.indexes.hnsw import Metric
+from pgmodern.types import Bit, HalfVector, SparseVector, Vector
 
 Adding = Callable[[Table], object]
 
@@ -151,6 +154,18 @@ def near(**options: Any) -> Adding:
     return lambda table: HnswIndex("ix_small", table.c.small, **options)
 
 
+def vectors(*kinds: TypeEngine[Any], metrics: Sequence[Metric | None] = ()) -> Adding:
+    """Add a column of each type, and an HNSW index by each metric on the column in its place."""
+
+    def add(table: Table) -> None:
+        for number, kind in enumerate(kinds):
+            table.append_column(Column(f"vector_{number}", kind))
+        for number, metric in enumerate(metrics):
+            HnswIndex(f"ix_{number}", table.c[f"vector_{number}"], metric=metric)
+
+    return add
+
+
 def also(name: str, *items: Any, **options: Any) -> Adding:
     """Add another table."""
     return lambda table: Table(
@@ -243,6 +258,7 @@ def lower(columns: Any) -> Any:
     return func.lower(columns.title)
 
 
+KINDS = (SparseVector(8), Bit(8), HalfVector(8), VECTOR(8), SPARSEVEC(8))
 ODD: ColumnElement[str] = literal_column("(more ->> ':it''s 100%')")
 
 
@@ -365,6 +381,17 @@ CHANGES = {
     "full text of an expression: sources": Change(
         songs(words(("title", "A"), stored=False)),
         songs(words(("title", "A"), ("album", "C"), stored=False)),
+    ),
+    "hnsw: columns of each kind": Change(
+        songs(needs("vector")),
+        songs(
+            vectors(Bit(8), SparseVector(8), HALFVEC(8), SPARSEVEC(8), BIT(8), metrics=[None] * 5),
+            column("several", ARRAY(HalfVector(2))),
+        ),
+    ),
+    "hnsw: metrics of each kind": Change(
+        songs(vectors(*KINDS, metrics=["l1", "hamming", "l2", "inner_product", "l1"])),
+        songs(vectors(*KINDS, metrics=["cosine", "jaccard", "l1", "l2", "inner_product"])),
     ),
     # Search vectors.
     "search vector": Change(songs(), songs(words(("title", "A")))),
@@ -492,6 +519,15 @@ CHANGES = {
     "type: halfvec": Change(songs(SMALL), songs(column("small", HalfVector(8)))),
     "type: halfvec with an index": Change(
         songs(SMALL, near()), songs(column("small", HalfVector(8)), near())
+    ),
+    "type: sparsevec with an index": Change(
+        songs(vectors(Vector(3), metrics=["l1"])),
+        songs(vectors(SparseVector(3), metrics=["l1"])),
+        rows=f"{ROWS}; UPDATE songs SET vector_0 = '[0,1,0]'",
+    ),
+    "type: dimensions of each kind of vector": Change(
+        songs(vectors(Vector(), HALFVEC(8), SparseVector(8), Bit(8))),
+        songs(vectors(Vector(8), HALFVEC(16), SparseVector(), Bit(16))),
     ),
     "type: of a key that is referred to": Change(
         songs(also_of(Integer)), songs(also_of(BigInteger)), rows=""

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pgvector import sqlalchemy as pgvector
+from pgvector.sqlalchemy import HALFVEC, SPARSEVEC, VECTOR
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -17,9 +19,11 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects import postgresql
 
 from pgmodern.extensions import Extension
 from pgmodern.indexes import TrigramIndex
+from pgmodern.types import Bit, HalfVector, SparseVector, Vector
 from tests.autogenerate.changes import (
     ROWS,
     Adding,
@@ -29,6 +33,7 @@ from tests.autogenerate.changes import (
     notifies,
     plays,
     songs,
+    vectors,
     words,
 )
 from tests.autogenerate.conftest import Project, unformatted
@@ -273,6 +278,18 @@ def test_tables_of_a_schema_that_no_model_is_in_are_left_alone(project: Project)
 
 
 @pytest.mark.quick
+def test_one_vector_by_two_names_is_no_difference_and_another_is(project: Project) -> None:
+    kinds = [Vector(3), HalfVector(3), SparseVector(3), Bit(3)]
+    project.revise(songs(vectors(*kinds)))
+    project.upgrade(songs(vectors(*kinds)))
+    theirs = VECTOR(3), HALFVEC(3), SPARSEVEC(3), pgvector.BIT(3)
+    assert project.differences(songs(vectors(*theirs))) == []
+    others = Vector(), HALFVEC(4), SparseVector(), postgresql.BIT(3, varying=True)
+    for place, other in enumerate(others):
+        changed = [*kinds[:place], other, *kinds[place + 1 :]]
+        assert len(project.differences(songs(vectors(*changed)))) == 1, other
+
+
 def test_what_goes_with_a_column_comes_back_with_it(project: Project) -> None:
     metadata = songs()
     project.revise(metadata)

@@ -14,6 +14,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from pgmodern.autogenerate import twin
 from pgmodern.indexes.catalogue import differences
 from pgmodern.operations.literal import expression
+from pgmodern.types import vector_type
 
 
 class _Comparison(Protocol):
@@ -36,11 +37,17 @@ class Implementation(PostgresqlImpl):
         return ComparisonResult.Different(found) if found else ComparisonResult.Equal()
 
     def compare_type(self, inspector_column: Column[Any], metadata_column: Column[Any]) -> bool:
-        """Tell whether a type differs, for the server too: it has one for several names."""
+        """Tell whether a type differs, for the server too: it has one for several names.
+
+        Alembic takes a type without a size for one of any size; a vector's is a part of its type.
+        """
         differs = bool(super().compare_type(inspector_column, metadata_column))
-        if not differs or self.connection is None:
+        types = inspector_column.type, metadata_column.type
+        is_clear = not differs and all(vector_type(each) is None for each in types)
+        if is_clear or self.connection is None:
             return differs
-        return not twin.is_same_type(self.connection, inspector_column.type, metadata_column.type)
+        same = twin.is_same_type(self.connection, *types)
+        return differs if same is None else not same
 
     def render_type(
         self, type_: TypeEngine[Any], autogen_context: AutogenContext

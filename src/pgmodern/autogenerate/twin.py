@@ -273,8 +273,10 @@ def alter(connection: Connection, table: str, clause: str) -> Altered:
         trial.rollback()
 
 
-def is_same_type(connection: Connection, one: TypeEngine[Any], other: TypeEngine[Any]) -> bool:
-    """Tell whether two types are one to the server, as REAL and FLOAT(24) are."""
+def is_same_type(
+    connection: Connection, one: TypeEngine[Any], other: TypeEngine[Any]
+) -> bool | None:
+    """Tell whether two types are one to the server, as REAL and FLOAT(24) are; None: not known."""
     copy, session = quoted("pgmodern_copy", "pg_temp"), driver(connection)
     columns = f"a {one.compile(DIALECT)}, b {other.compile(DIALECT)}"
     trial = connection.begin_nested()
@@ -286,6 +288,6 @@ def is_same_type(connection: Connection, one: TypeEngine[Any], other: TypeEngine
         )
         return session.execute(query.encode()).fetchone() == (True,)
     except (Error, CompileError):
-        return False
+        return None
     finally:
         trial.rollback()
