@@ -20,8 +20,7 @@ from benchmarks.dataset import Song
 from pgmodern import embedded
 from pgmodern.engine import create_engine
 from pgmodern.locks import driver
-from pgmodern.operations.literal import string
-from pgmodern.quoting import quoted
+from pgmodern.quoting import quoted, string
 from pgmodern.settings import parse_url
 from tests.pg_dump import binaries
 

@@ -12,7 +12,7 @@ from benchmarks.database import load_tracks, without
 from benchmarks.dataset import Dataset
 from benchmarks.latency import timed
 from benchmarks.report import Figure, Report
-from pgmodern.indexes.fulltext import document
+from pgmodern.indexes.search_vector import document
 from pgmodern.reference.music import Track, TrackHit, TrackRepository
 
 SEED = 3

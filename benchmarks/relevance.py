@@ -15,7 +15,7 @@ from benchmarks.dataset import Collection, Dataset, Question
 from benchmarks.report import Figure, Report
 from pgmodern.engine import create_engine
 from pgmodern.indexes import FullTextIndex, HnswIndex, TrigramIndex
-from pgmodern.indexes.fulltext import document
+from pgmodern.indexes.search_vector import document
 from pgmodern.queries import Leg, batch, bm25, full_text, fuzzy, hybrid, nearest
 from pgmodern.queries.statement import Statement, rows
 from pgmodern.types import Vector

@@ -1,6 +1,9 @@
-"""Names and statements as SQL text."""
+"""Names, values and statements as SQL text."""
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import Dialect, TextClause, text
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+
+DIALECT: Dialect = PGDialect_psycopg(paramstyle="named")  # type: ignore[no-untyped-call]
 
 
 def verbatim(sql: str) -> TextClause:
@@ -12,3 +15,8 @@ def quoted(name: str, schema: str | None = None) -> str:
     """Quote a possibly qualified name for SQL text and for `to_regclass`."""
     parts = [schema, name] if schema else [name]
     return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
+
+
+def string(value: str) -> str:
+    """Return a value as an SQL string literal (of standard_conforming_strings)."""
+    return "'" + value.replace("'", "''") + "'"

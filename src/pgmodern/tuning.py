@@ -16,11 +16,10 @@ from pgmodern.errors import VectorError
 from pgmodern.indexes import HnswIndex
 from pgmodern.indexes.declared import constant
 from pgmodern.indexes.hnsw import EF_SEARCH
-from pgmodern.operations.literal import string
 from pgmodern.queries import nearest
 from pgmodern.queries.statement import Statement, rows
 from pgmodern.queries.statistics import oid_of
-from pgmodern.quoting import quoted, verbatim
+from pgmodern.quoting import quoted, string, verbatim
 from pgmodern.types import Bit, SparseVector
 
 _BREADTHS = (20, 30, 40, 60, 80, 100, 120, 160, 200, 280, 400, 560, 800, 1000)

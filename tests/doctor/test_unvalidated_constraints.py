@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pgmodern.operations.names import derived
+from pgmodern.names import derived
 
 SONGS = "CREATE TABLE songs (id int PRIMARY KEY, title text, of int)"
 

@@ -9,7 +9,8 @@ from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from pgmodern.indexes import FullTextIndex
-from pgmodern.indexes.fulltext import SIMPLE_UNACCENT, document
+from pgmodern.indexes.fulltext import SIMPLE_UNACCENT
+from pgmodern.indexes.search_vector import document
 from pgmodern.queries.explain import Explain, indexes_used
 
 

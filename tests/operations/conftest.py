@@ -24,7 +24,7 @@ from sqlalchemy.pool import NullPool
 
 from pgmodern.errors import PgmodernError
 from pgmodern.operations import register
-from pgmodern.operations.literal import string
+from pgmodern.quoting import string
 from tests import catalogue
 from tests.kills import (
     SURVIVED,

@@ -9,7 +9,7 @@ from alembic.operations.ops import CreateIndexOp
 
 from pgmodern import Throttle
 from pgmodern.backfill import Backfill
-from pgmodern.indexes.fulltext import Weight
+from pgmodern.indexes.search_vector import Weight
 from pgmodern.operations.adopt_table import AdoptTable, ReleaseTable
 from pgmodern.operations.backfill import BackfillOnline
 from pgmodern.operations.by_hand import ByHand

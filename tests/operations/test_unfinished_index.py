@@ -12,7 +12,7 @@ from sqlalchemy import URL
 from pgmodern import operations
 from pgmodern.errors import MigrationError
 from pgmodern.locks import LockPolicy, bound
-from pgmodern.operations.names import derived
+from pgmodern.names import derived
 from tests.operations.indexes import Apply, Step, create, drop, index, names, replace
 
 Connect = Callable[[URL], psycopg.Connection]

@@ -11,7 +11,7 @@ from psycopg import IsolationLevel
 from psycopg.errors import UniqueViolation
 from sqlalchemy import URL
 
-from pgmodern.operations.names import derived
+from pgmodern.names import derived
 from tests.operations.indexes import Apply, Step, names, replace
 from tests.waiting import until_found
 

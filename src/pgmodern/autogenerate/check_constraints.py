@@ -13,14 +13,15 @@ from sqlalchemy import CheckConstraint, Table
 from pgmodern.autogenerate.catalogue import Catalogue, Check, Name
 from pgmodern.autogenerate.comparison import Comparison, of
 from pgmodern.autogenerate.implementation import without_parameters
+from pgmodern.names import fitting
 from pgmodern.operations.by_hand import ByHand
 from pgmodern.operations.check_constraint import (
     AddCheckConstraintOnline,
     ReplaceCheckConstraintOnline,
 )
 from pgmodern.operations.constraint import DropConstraintOnline
-from pgmodern.operations.literal import DIALECT, expression, final_name
-from pgmodern.operations.names import fitting
+from pgmodern.operations.literal import expression, final_name
+from pgmodern.quoting import DIALECT
 
 DROP_UNDECLARED = "pgmodern_drop_undeclared"
 

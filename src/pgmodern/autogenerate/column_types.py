@@ -12,8 +12,7 @@ from pgmodern.autogenerate import twin
 from pgmodern.autogenerate.catalogue import Catalogue, Name
 from pgmodern.operations.by_hand import ByHand
 from pgmodern.operations.change_column_type import ChangeColumnTypeOnline
-from pgmodern.operations.literal import DIALECT
-from pgmodern.quoting import quoted
+from pgmodern.quoting import DIALECT, quoted
 
 
 def change(

@@ -11,10 +11,10 @@ from alembic.operations.ops import (
 )
 from sqlalchemy import Column, UniqueConstraint
 
+from pgmodern.names import fitting
 from pgmodern.operations.constraint import DropConstraintOnline
 from pgmodern.operations.foreign_key import AddForeignKeyOnline, ForeignKey
 from pgmodern.operations.literal import final_name
-from pgmodern.operations.names import fitting
 from pgmodern.operations.unique_constraint import AddUniqueConstraintOnline
 
 

@@ -45,7 +45,6 @@ from pgmodern.operations.column_expression import DropColumnExpression
 from pgmodern.operations.constraint import DropConstraintOnline
 from pgmodern.operations.foreign_key import AddForeignKeyOnline, ForeignKey
 from pgmodern.operations.index import CreateIndexOnline, DropIndexOnline, ReplaceIndexOnline
-from pgmodern.operations.literal import DIALECT
 from pgmodern.operations.not_null import DropNotNullOnline, SetNotNullOnline
 from pgmodern.operations.replaced_column import ReplacedColumn
 from pgmodern.operations.search_vector import (
@@ -53,7 +52,7 @@ from pgmodern.operations.search_vector import (
     AddSearchVectorOnline,
     DropSearchVectorOnline,
 )
-from pgmodern.quoting import quoted
+from pgmodern.quoting import DIALECT, quoted
 
 Steps = Iterator[MigrateOperation | Step]
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 from alembic.autogenerate import comparators
 from alembic.autogenerate.api import AutogenContext
@@ -15,11 +14,12 @@ from alembic.operations.ops import (
     UpgradeOps,
 )
 from alembic.util import DispatchPriority, PriorityDispatchResult
-from sqlalchemy import Column, Table
+from sqlalchemy import Table
 
 from pgmodern.autogenerate.catalogue import Catalogue, Key, Name, Trigger
 from pgmodern.autogenerate.comparison import of
 from pgmodern.indexes import FullTextIndex
+from pgmodern.indexes.search_vector import read_source, trigger_name
 from pgmodern.operations.by_hand import ByHand
 from pgmodern.operations.search_vector import (
     AddSearchVector,
@@ -28,7 +28,6 @@ from pgmodern.operations.search_vector import (
     DropSearchVectorOnline,
     ReplaceSearchVectorOnline,
 )
-from pgmodern.operations.tsvector_column import read_source, trigger_name
 
 _BEFORE_EACH_ROW = 1 | 2 | 4 | 16  # pg_trigger.tgtype: ROW, BEFORE, INSERT, UPDATE
 
@@ -70,9 +69,7 @@ def _stored(table: Table | None) -> Iterator[FullTextIndex]:
     """Yield the indexes whose column a trigger keeps, not PostgreSQL."""
     indexes = [] if table is None else sorted(table.indexes, key=lambda each: str(each.name))
     for index in indexes:
-        if not isinstance(index, FullTextIndex) or not isinstance(index.vector, Column):
-            continue
-        if index.vector.computed is None:
+        if isinstance(index, FullTextIndex) and index.search_vector is not None:
             yield index
 
 
@@ -83,15 +80,16 @@ def _compare_declared(
     existing: Table | None,
     found: Catalogue,
 ) -> None:
-    column = str(index.stored)
-    key = found.keys.get(name) or _key(index.parent)
+    kept = index.search_vector
+    assert kept is not None
+    column, key = kept.column_name, found.keys.get(name) or Key(kept.key, "")
     wanted = _vector(name, column, index, key)
     if existing is None:
         operations.ops.append(AddSearchVector.of(wanted))
         return
     trigger = found.triggers.get(name, {}).get(trigger_name(name[1], column))
     if trigger is not None and _fires(trigger, index):
-        if trigger.source != wanted.source:
+        if trigger.source != wanted.vector.source:
             replacement = ReplaceSearchVectorOnline.of(wanted)
             replacement.replaced = _read(name, column, trigger.source, key)
             operations.ops.append(replacement)
@@ -186,13 +184,7 @@ def _read(name: Name, column: str, source: str, key: Key | None) -> AddSearchVec
         return None
     made_of = read.sources, read.configuration
     held = AddSearchVectorOnline(name[1], column, *made_of, key.column, key.type, name[0])
-    return held if held.source == source else None
-
-
-def _key(table: Table) -> Key:
-    """Return the column of a new table that is in the key by which rows are told apart."""
-    columns: list[Column[Any]] = list(table.primary_key.columns) or list(table.columns)
-    return Key(columns[0].name, "")
+    return held if held.vector.source == source else None
 
 
 def _adds(operation: object, column: str, index: FullTextIndex) -> bool:

@@ -18,8 +18,8 @@ from sqlalchemy.types import TypeEngine
 from pgmodern.autogenerate import catalogue, plain_index
 from pgmodern.indexes.catalogue import Definition, copied, require_temporary
 from pgmodern.locks import driver
-from pgmodern.operations.literal import DIALECT, expression, index_statement, string
-from pgmodern.quoting import quoted
+from pgmodern.operations.literal import expression, index_statement
+from pgmodern.quoting import DIALECT, quoted, string
 
 _TABLES = 100  # a transaction can hold only so many locks
 _PROBE = "pgmodern_probe_"

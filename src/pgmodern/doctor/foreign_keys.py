@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 from pgmodern.doctor.catalogue import TABLES, StoredIndex, by_table, stored_indexes
 from pgmodern.doctor.cure import create_index
 from pgmodern.doctor.diagnosis import Diagnosis, Kind
-from pgmodern.operations.names import derived, fitting
+from pgmodern.names import derived, fitting
 from pgmodern.quoting import quoted
 
 KINDS = (Kind.UNINDEXED_FOREIGN_KEY,)

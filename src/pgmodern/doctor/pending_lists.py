@@ -9,8 +9,7 @@ from pgmodern.doctor.catalogue import TABLES, database_name
 from pgmodern.doctor.cure import execute, line
 from pgmodern.doctor.diagnosis import Diagnosis, Kind, not_known
 from pgmodern.operations.extension import CreateExtension
-from pgmodern.operations.literal import string
-from pgmodern.quoting import quoted
+from pgmodern.quoting import quoted, string
 
 KINDS = (Kind.PENDING_LIST,)
 

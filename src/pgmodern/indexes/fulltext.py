@@ -1,18 +1,15 @@
 """Full-text indexes: words and phrases of one or more text columns, weighted."""
 
 from collections.abc import Iterator, Sequence
-from functools import reduce
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, get_args
 
 from sqlalchemy import (
     Column,
     ColumnElement,
     Float,
-    Integer,
     Text,
     cast,
     func,
-    literal,
     select,
 )
 from sqlalchemy.dialects.postgresql import REGCONFIG, TSQUERY, TSVECTOR
@@ -20,11 +17,10 @@ from sqlalchemy.dialects.postgresql import REGCONFIG, TSQUERY, TSVECTOR
 from pgmodern.errors import DeclarationError
 from pgmodern.extensions import UNACCENT, Extension
 from pgmodern.indexes.declared import DeclaredIndex, constant, unlabelled
+from pgmodern.indexes.search_vector import SearchVector, Weight, document
 from pgmodern.indexes.source import Source, as_column, require_type
 
-Weight = Literal["A", "B", "C", "D"]
 SIMPLE_UNACCENT = "public.simple_unaccent"
-LONGEST_DOCUMENT = 200_000
 _TEXTS = {"TEXT", "VARCHAR", "CHAR", "CITEXT"}
 # The text search parser knows entities and leaves them whole.
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"}
@@ -40,37 +36,6 @@ def configuration_sql(name: str, copy: str, dictionary: str) -> tuple[str, str]:
         f"ALTER TEXT SEARCH CONFIGURATION {name} ALTER MAPPING FOR hword, hword_part, word, "
         f"numhword, hword_numpart, numword WITH unaccent, {dictionary}",
     )
-
-
-def _inline(value: str) -> ColumnElement[str]:
-    # Not literal_column: an index would take that for the column that leads it to its table.
-    return literal(value, Text, literal_execute=True)
-
-
-def _regconfig(configuration: str) -> ColumnElement[Any]:
-    return cast(_inline(configuration), REGCONFIG)
-
-
-def document(
-    sources: Sequence[tuple[ColumnElement[Any], Weight]], configuration: str
-) -> ColumnElement[Any]:
-    """Return the weighted tsvector of some columns; one builder for the index and the trigger.
-
-    Of each column it takes the first 200,000 characters (of several, their share of that), so
-    that the vector stays below its limit of 1 MB, beyond which every INSERT would fail.
-    """
-    share = literal(LONGEST_DOCUMENT // len(sources), Integer, literal_execute=True)
-    parts: list[ColumnElement[Any]] = [
-        func.setweight(
-            func.to_tsvector(
-                _regconfig(configuration), func.left(func.coalesce(column, _inline("")), share)
-            ),
-            _inline(weight),
-            type_=TSVECTOR,
-        )
-        for column, weight in sources
-    ]
-    return reduce(lambda left, right: left.op("||", return_type=TSVECTOR())(right), parts)
 
 
 class FullTextIndex(DeclaredIndex):
@@ -114,6 +79,16 @@ class FullTextIndex(DeclaredIndex):
                 "WHERE cfgname = 'simple_unaccent' AND cfgnamespace = 'public'::regnamespace) "
                 f"THEN {create}; {alter}; END IF; END $do$"
             )
+
+    @property
+    def search_vector(self) -> SearchVector | None:
+        """What a trigger keeps; None where no column is stored, or PostgreSQL generates it."""
+        column, table = self.vector, self.parent
+        if not isinstance(column, Column) or column.computed is not None:
+            return None
+        key = next(iter(table.primary_key.columns or table.columns))
+        given = table.name, column.name, self.weights, self.configuration, key.name, table.schema
+        return SearchVector(*given)
 
     @property
     def weights(self) -> dict[str, Weight]:

@@ -8,10 +8,10 @@ from alembic.operations import Operations
 
 from pgmodern.locks import SECOND_LOCK
 from pgmodern.operations import created
-from pgmodern.operations.literal import execute, string
+from pgmodern.operations.literal import execute
 from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
-from pgmodern.quoting import quoted
+from pgmodern.quoting import quoted, string
 
 
 class AdoptTable(Operation):

@@ -18,7 +18,7 @@ from pgmodern import backfill
 from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import require_temporary
 from pgmodern.locks import bounds, driver, execute_briefly, patience, patiently
-from pgmodern.operations.literal import DIALECT, execute, policy_of, run_or_write, string
+from pgmodern.operations.literal import execute, policy_of, run_or_write
 from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
 from pgmodern.operations.replaced_column import (
@@ -29,7 +29,7 @@ from pgmodern.operations.replaced_column import (
     ReplacedColumn,
 )
 from pgmodern.operations.replaced_column.script import locked, script, swap
-from pgmodern.quoting import quoted
+from pgmodern.quoting import DIALECT, quoted, string
 from pgmodern.unfinished import forget
 
 Rows = list[tuple[Any, ...]]

@@ -10,11 +10,11 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import Operations
 
 from pgmodern.errors import MigrationError
-from pgmodern.operations.literal import execute, string
-from pgmodern.operations.names import derived, fitting
+from pgmodern.names import derived, fitting
+from pgmodern.operations.literal import execute
 from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
-from pgmodern.quoting import quoted
+from pgmodern.quoting import quoted, string
 
 # More rows than that are 'anything may have changed', as is what NOTIFY would refuse (from 8,000
 # bytes on; manual, NOTIFY). Names end after 63 bytes, those of channels too.

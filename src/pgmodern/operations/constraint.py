@@ -14,10 +14,10 @@ from sqlalchemy import Connection
 from pgmodern.errors import MigrationError
 from pgmodern.indexes.catalogue import require_temporary
 from pgmodern.locks import SECOND_LOCK, bounded, driver, execute_briefly, patiently, transaction
-from pgmodern.operations.literal import run_or_write, string
+from pgmodern.operations.literal import run_or_write
 from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
-from pgmodern.quoting import quoted
+from pgmodern.quoting import quoted, string
 
 _NAMED_ROWS = 5
 _DEFINITION = "regexp_replace(pg_get_constraintdef(oid), ' NOT VALID$', '')"

@@ -8,7 +8,8 @@ from typing import Literal
 
 from alembic.operations import Operations
 
-from pgmodern.operations.literal import execute, string
+from pgmodern.operations.literal import execute
+from pgmodern.quoting import string
 
 RECORD = "pgmodern_created"
 

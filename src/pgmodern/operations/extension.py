@@ -19,9 +19,10 @@ from pgmodern.extensions import (
     version_key,
 )
 from pgmodern.operations import created
-from pgmodern.operations.literal import execute, string
+from pgmodern.operations.literal import execute
 from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
+from pgmodern.quoting import string
 
 
 class CreateExtension(Operation):

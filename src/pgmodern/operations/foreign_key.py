@@ -18,10 +18,10 @@ from pgmodern.operations.constraint import (
     is_there,
     script,
 )
-from pgmodern.operations.literal import run_or_write, string
+from pgmodern.operations.literal import run_or_write
 from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
-from pgmodern.quoting import quoted
+from pgmodern.quoting import quoted, string
 
 
 @dataclass(frozen=True, slots=True)

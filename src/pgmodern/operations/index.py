@@ -33,12 +33,12 @@ from pgmodern.locks import (
     patiently,
     transaction,
 )
-from pgmodern.operations.literal import DIALECT, patiently_offline, policy_of, run_or_write, string
-from pgmodern.operations.names import derived
+from pgmodern.names import derived
+from pgmodern.operations.literal import patiently_offline, policy_of, run_or_write
 from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
 from pgmodern.operations.successor import passed_on, tablespace
-from pgmodern.quoting import quoted
+from pgmodern.quoting import DIALECT, quoted, string
 
 _INSTANT, _COMMIT_TRIES = 0.02, 100
 

@@ -3,14 +3,12 @@
 from collections.abc import Callable, Iterable
 
 from alembic.operations import Operations
-from sqlalchemy import ClauseElement, Connection, Constraint, Dialect, Index
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy import ClauseElement, Connection, Constraint, Index
 from sqlalchemy.schema import CreateIndex
 
 from pgmodern.locks import LockPolicy, milliseconds
-from pgmodern.quoting import verbatim
+from pgmodern.quoting import DIALECT, verbatim
 
-DIALECT: Dialect = PGDialect_psycopg(paramstyle="named")  # type: ignore[no-untyped-call]
 POLICY = "pgmodern_lock_policy"  # the name of the script's policy among the context's options
 
 
@@ -69,8 +67,3 @@ def final_name(item: Index | Constraint) -> str:
     )
     name = str(given)
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
-
-
-def string(value: str) -> str:
-    """Return a value as an SQL string literal (of standard_conforming_strings)."""
-    return "'" + value.replace("'", "''") + "'"

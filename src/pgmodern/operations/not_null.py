@@ -11,13 +11,13 @@ from sqlalchemy import Connection
 
 from pgmodern.errors import MigrationError
 from pgmodern.locks import driver, execute_briefly
+from pgmodern.names import derived
 from pgmodern.operations.check_constraint import check
 from pgmodern.operations.constraint import Constraint, add, is_there, script, validate
-from pgmodern.operations.literal import run_or_write, string
-from pgmodern.operations.names import derived
+from pgmodern.operations.literal import run_or_write
 from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
-from pgmodern.quoting import quoted
+from pgmodern.quoting import quoted, string
 
 
 class _NotNullOperation(Operation):

@@ -11,16 +11,17 @@ from alembic.operations.ops import CreateIndexOp
 from sqlalchemy import Connection
 
 from pgmodern.errors import MigrationError
-from pgmodern.indexes.fulltext import SIMPLE_UNACCENT, Weight
+from pgmodern.indexes.fulltext import SIMPLE_UNACCENT
+from pgmodern.indexes.search_vector import Weight, dropping
 from pgmodern.locks import driver, execute_briefly
 from pgmodern.operations.backfill import BackfillOnline, run_online
 from pgmodern.operations.by_hand import ByHand
 from pgmodern.operations.index import CreateIndexOnline, create
-from pgmodern.operations.literal import execute, run_or_write, string
+from pgmodern.operations.literal import execute, run_or_write
 from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
-from pgmodern.operations.tsvector_column import TsvectorColumn, backfill_name, trigger_name
-from pgmodern.quoting import quoted
+from pgmodern.operations.tsvector_column import TsvectorColumn, backfill_name
+from pgmodern.quoting import quoted, string
 from pgmodern.unfinished import forget
 
 
@@ -243,13 +244,7 @@ def _not_known(table_name: str, column_name: str) -> ByHand:
 
 
 def _dropping(operation: DropSearchVector | DropSearchVectorOnline) -> tuple[str, str]:
-    trigger = trigger_name(operation.table_name, operation.column_name)
-    table = quoted(operation.table_name, operation.schema)
-    return (
-        # ACCESS EXCLUSIVE
-        f"DROP TRIGGER IF EXISTS {quoted(trigger)} ON {table}",
-        f"DROP FUNCTION IF EXISTS {quoted(trigger, operation.schema)}()",
-    )
+    return dropping(operation.table_name, operation.column_name, operation.schema)
 
 
 def _refuse_rows(operation: AddSearchVector) -> str:

@@ -10,9 +10,10 @@ from sqlalchemy.exc import DBAPIError
 
 from pgmodern.errors import MigrationError
 from pgmodern.indexes.fulltext import configuration_sql
-from pgmodern.operations.literal import execute, string
+from pgmodern.operations.literal import execute
 from pgmodern.operations.operation import Operation
 from pgmodern.operations.rendering import call
+from pgmodern.quoting import string
 
 
 class CreateTextSearchConfiguration(Operation):

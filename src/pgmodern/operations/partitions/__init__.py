@@ -6,10 +6,9 @@ Each block is a transaction that decides in the database, so that an offline scr
 from dataclasses import dataclass
 
 from pgmodern.locks import milliseconds
-from pgmodern.operations.literal import string
 from pgmodern.operations.partitions import bound, carried, intervals, refusals, swap, way_back
 from pgmodern.operations.partitions.block import BLOCK, RESOLVE
-from pgmodern.quoting import quoted
+from pgmodern.quoting import quoted, string
 
 
 @dataclass(frozen=True, slots=True)

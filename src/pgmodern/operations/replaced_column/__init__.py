@@ -10,10 +10,9 @@ import re
 from dataclasses import dataclass
 
 from pgmodern.backfill import Backfill
-from pgmodern.operations.literal import string
-from pgmodern.operations.names import derived
+from pgmodern.names import derived
 from pgmodern.operations.replaced_column import parts, refusals, steps
-from pgmodern.quoting import quoted
+from pgmodern.quoting import quoted, string
 
 _FUNCTIONS = parts.FUNCTIONS + refusals.FUNCTIONS + steps.FUNCTIONS
 _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pgmodern import backfill
 from pgmodern.locks import SECOND_LOCK, LockPolicy, bounded, milliseconds
-from pgmodern.operations.literal import string
 from pgmodern.operations.replaced_column import STALE, UNCONVERTED, ColumnChange
+from pgmodern.quoting import string
 
 _COMMENT = r"""-- For psql with ON_ERROR_STOP: the catalogue decides what is to be built, and
 -- \gexec runs it. Where a lock is not had in time it stops: run it again, it goes on."""

@@ -1,14 +1,15 @@
 """What a search vector's trigger is made of is read back from its source."""
 
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from sqlalchemy import URL
 
-from pgmodern.indexes.fulltext import Weight
-from pgmodern.operations.tsvector_column import Read, TsvectorColumn, read_source
+from pgmodern.indexes.search_vector import Read, SearchVector, Weight, read_source
 
 # What a name could be mistaken for: quotes of each kind, and the source's own words.
 TRAPS = [
@@ -41,9 +42,9 @@ weights: st.SearchStrategy[Weight] = st.sampled_from(("A", "B", "C", "D"))
 sources = st.dictionaries(names, weights, min_size=1, max_size=5)
 
 
-def vector(column: str, made_of: dict[str, Weight], configuration: str) -> TsvectorColumn:
+def vector(column: str, made_of: dict[str, Weight], configuration: str) -> SearchVector:
     """Return a search vector of a table whose name does not matter."""
-    return TsvectorColumn("songs", column, made_of, configuration, "id", "bigint")
+    return SearchVector("songs", column, made_of, configuration, "id")
 
 
 @given(names, sources, names)
@@ -94,15 +95,16 @@ def test_one_of_two_configurations_or_of_no_column_is_not_ours(changed: Any) -> 
 
 @pytest.mark.parametrize("name", [*TRAPS, "all \"of\" 'it' $$ \\ %s"])
 def test_the_server_keeps_the_source_as_it_was_written(
-    database: psycopg.Connection, name: str
+    empty_database_url: URL, connect: Callable[[URL], psycopg.Connection], name: str
 ) -> None:
-    quoted = '"' + name.replace('"', '""')[:60] + '"'
-    cut = quoted[1:-1].replace('""', '"')
-    database.execute(f"ALTER TABLE songs ADD COLUMN {quoted} text".encode())
+    database = connect(empty_database_url)
+    column = '"' + name.replace('"', '""')[:60] + '"'
+    cut = column[1:-1].replace('""', '"')
+    database.execute(f"CREATE TABLE songs (id int, words tsvector, {column} text)".encode())
     ours = vector("words", {cut: "A"}, "pg_catalog.simple")
     for definition in ours.definitions():
         database.execute(definition.encode())
-    database.execute(f"INSERT INTO songs ({quoted}) VALUES ('Waterloo')".encode())
+    database.execute(f"INSERT INTO songs ({column}) VALUES ('Waterloo')".encode())
     assert database.execute("SELECT words::text FROM songs").fetchone() == ("'waterloo':1A",)
     row = database.execute("SELECT prosrc FROM pg_proc WHERE proname LIKE 'songs_words%'")
     assert row.fetchone() == (ours.source,)
