@@ -30,6 +30,7 @@ from tests.autogenerate.changes import (
     check,
     column,
     index,
+    near,
     notifies,
     plays,
     songs,
@@ -278,6 +279,12 @@ def test_tables_of_a_schema_that_no_model_is_in_are_left_alone(project: Project)
 
 
 @pytest.mark.quick
+def test_what_create_all_makes_is_no_difference(project: Project) -> None:
+    metadata = songs(*SEARCHED, near(), check("plays >= 0"))
+    metadata.create_all(project.engine)
+    assert project.differences(metadata) == []
+
+
 def test_one_vector_by_two_names_is_no_difference_and_another_is(project: Project) -> None:
     kinds = [Vector(3), HalfVector(3), SparseVector(3), Bit(3)]
     project.revise(songs(vectors(*kinds)))

@@ -1,15 +1,20 @@
 """An index is declared once, however its column was come by."""
 
+import re
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import (
     BigInteger,
     Column,
+    Connection,
     Index,
     MetaData,
     Table,
     Text,
+    event,
     func,
     select,
     text,
@@ -139,6 +144,25 @@ def test_postgresql_builds_every_one_of_them(session: Session) -> None:
         {"table": Product.__tablename__},
     )
     assert set(built) == {index.name for index, _ in DECLARED}
+
+
+def test_create_all_sends_what_indexes_need_once(session: Session) -> None:
+    metadata, sent = MetaData(), Counter[str]()
+    for name in ("songs", "albums"):
+        table = Table(name, metadata, Column("title", Text), Column("text", Text))
+        for column in table.c:
+            TrigramIndex(f"ix_{name}_{column.name}", column)
+            FullTextIndex(f"ix_{name}_{column.name}_words", [(column, "A")])
+    connection = session.connection()
+    event.listen(connection, "before_cursor_execute", lambda *given: sent.update([given[2]]))
+    needed = re.compile("EXTENSION|CONFIGURATION")
+    creates: list[Callable[[Connection], None]] = [metadata.create_all]
+    creates += [table.create for table in metadata.sorted_tables]
+    for create in creates:
+        sent.clear()
+        create(connection)
+        assert [sent[each] for each in sent if needed.search(each)] == [1, 1, 1]
+        metadata.drop_all(connection)
 
 
 def test_the_key_is_the_table_s_whole_primary_key() -> None:

@@ -4,13 +4,22 @@ import html
 from collections.abc import Sequence
 
 import pytest
-from sqlalchemy import Text, insert, select, text, update
+from sqlalchemy import (
+    Column,
+    Computed,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from pgmodern.indexes import FullTextIndex
-from pgmodern.indexes.fulltext import SIMPLE_UNACCENT
-from pgmodern.indexes.search_vector import document
 from pgmodern.queries.explain import Explain, indexes_used
 
 
@@ -46,11 +55,40 @@ SONGS = [
 def songs(session: Session) -> Session:
     """A session that has the table and its songs."""
     Base.metadata.create_all(session.connection())
-    table = Song.__table__
-    words = document([(table.c.title, "A"), (table.c.album, "B")], SIMPLE_UNACCENT)
     session.execute(insert(Song), [{"title": title, "album": album} for title, album in SONGS])
-    session.execute(update(Song).values(words=words))
     return session
+
+
+TRIGGERS = text("SELECT count(*) FROM pg_proc WHERE prorettype = 'trigger'::regtype")
+
+
+def test_what_create_all_makes_fills_the_column_and_drop_all_leaves_nothing(
+    session: Session,
+) -> None:
+    connection = session.connection()
+    connection.execute(text("CREATE SCHEMA archive"))
+    metadata, before = MetaData(), connection.scalar(TRIGGERS)
+    for schema in (None, "archive"):
+        table = Table(
+            'odd "%:songs',
+            metadata,
+            Column("id", Integer, primary_key=True),
+            Column("title", Text, key="heading"),
+            Column("words", TSVECTOR),
+            Column("kept", TSVECTOR, Computed("to_tsvector('simple', title)", persisted=True)),
+            schema=schema,
+        )
+        FullTextIndex(f"ix_{schema}", [(table.c.heading, "A")], stored=table.c.words)
+        FullTextIndex(f"ix_kept_{schema}", [(table.c.heading, "A")], stored=table.c.kept)
+    for _ in range(2):
+        metadata.create_all(connection)
+        metadata.create_all(connection)  # the tables are there
+        for table in metadata.tables.values():
+            connection.execute(insert(table).values(id=1, heading="Café"))
+            connection.execute(update(table).values(heading="Ibiza 98"))
+            assert connection.scalar(select(table.c.words)) == "'98':2A 'ibiza':1A"
+        metadata.drop_all(connection)
+        assert connection.scalar(TRIGGERS) == before
 
 
 def _titles(session: Session, index: FullTextIndex, asked: str) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, Self
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
     BindParameter,
@@ -26,6 +27,9 @@ from pgmodern.indexes.mixin import Copies
 from pgmodern.indexes.source import Source, as_column
 from pgmodern.quoting import verbatim
 from pgmodern.types import Bit, vector_type
+
+# What each call of create_all() has executed by now, for whichever index.
+_EXECUTED: WeakKeyDictionary[object, set[str]] = WeakKeyDictionary()
 
 
 class DeclaredIndex(Index):
@@ -78,14 +82,17 @@ class DeclaredIndex(Index):
         self.check()
         event.listen(self.parent, "before_create", self._prepare)
 
-    def _prepare(self, _: Table, connection: Connection, **__: Any) -> None:
+    def _prepare(self, _: Table, connection: Connection, **run: Any) -> None:
         """Have `metadata.create_all()` find what the index needs, as in a unit test.
 
         Migrations do not come by here: they create tables of their own making.
         """
-        if connection.dialect.name == "postgresql":
-            for statement in self.prerequisites():
-                connection.execute(verbatim(statement))
+        # SQLAlchemy's name for itself in this call; without it each index prepares for itself.
+        runner = run.get("_ddl_runner")
+        executed = set() if runner is None else _EXECUTED.setdefault(runner, set())
+        needed = [each for each in self.prerequisites() if each not in executed]
+        executed.update(needed)
+        execute(connection, needed)
 
     def prerequisites(self) -> Iterator[str]:
         """Return what must have been executed before the index can be; each can be repeated."""
@@ -125,6 +132,13 @@ class DeclaredIndex(Index):
     def key(self) -> tuple[Column[Any], ...]:
         """The table's primary key, which names a row in every search's result."""
         return tuple(self.parent.primary_key.columns)
+
+
+def execute(connection: Connection, statements: Iterable[str]) -> None:
+    """Execute statements where the table is made; elsewhere than on PostgreSQL nothing."""
+    if connection.dialect.name == "postgresql":
+        for statement in statements:
+            connection.execute(verbatim(statement))
 
 
 def require_no_namesake(index: Index) -> None:

@@ -6,9 +6,12 @@ from typing import Any, ClassVar, get_args
 from sqlalchemy import (
     Column,
     ColumnElement,
+    Connection,
     Float,
+    Table,
     Text,
     cast,
+    event,
     func,
     select,
 )
@@ -16,8 +19,8 @@ from sqlalchemy.dialects.postgresql import REGCONFIG, TSQUERY, TSVECTOR
 
 from pgmodern.errors import DeclarationError
 from pgmodern.extensions import UNACCENT, Extension
-from pgmodern.indexes.declared import DeclaredIndex, constant, unlabelled
-from pgmodern.indexes.search_vector import SearchVector, Weight, document
+from pgmodern.indexes.declared import DeclaredIndex, constant, execute, unlabelled
+from pgmodern.indexes.search_vector import SearchVector, Weight, document, dropping
 from pgmodern.indexes.source import Source, as_column, require_type
 
 SIMPLE_UNACCENT = "public.simple_unaccent"
@@ -61,6 +64,22 @@ class FullTextIndex(DeclaredIndex):
         self._sources = _weighted(f"Index {name}", sources)
         whole = document(self._sources, configuration).label("document")
         super().__init__(name, whole if stored is None else stored, method="gin")
+
+    def _attached(self, opclass: str | None) -> None:
+        super()._attached(opclass)
+        event.listen(self.parent, "after_create", self._keep)
+        event.listen(self.parent, "after_drop", self._forget)
+
+    def _keep(self, _: Table, connection: Connection, **__: Any) -> None:
+        """Have the trigger keep the stored column, in a table that `create_all()` made."""
+        if (kept := self.search_vector) is not None:
+            execute(connection, kept.definitions())
+
+    def _forget(self, _: Table, connection: Connection, **__: Any) -> None:
+        """Drop what `drop_all()` leaves: the trigger went with its table, its function did not."""
+        if (kept := self.search_vector) is not None:
+            _trigger, function = dropping(kept.table_name, kept.column_name, kept.schema)
+            execute(connection, [function])
 
     def check(self) -> None:
         """Raise DeclarationError where a source is no text, or the stored column no tsvector."""
