@@ -23,6 +23,7 @@ from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.pool import NullPool
 
 from pgmodern import autogenerate
+from pgmodern.engine import reflect_vectors
 from pgmodern.environment import is_application_s
 from pgmodern.indexes import (
     DeclaredIndex,
@@ -43,6 +44,7 @@ def connection(empty_database_url: URL) -> Iterator[Connection]:
     """A connection to a database that has the extensions and the configuration."""
     autogenerate.register()
     engine = create_engine(empty_database_url, poolclass=NullPool)
+    reflect_vectors(engine.dialect)
     with engine.connect() as connection:
         for name in ("vector", "pg_trgm", "unaccent"):
             connection.exec_driver_sql(f"CREATE EXTENSION {name}")
@@ -240,5 +242,6 @@ EVERY = [each.Base.metadata for each in (music, chat, audio, fragrance)]
 def test_the_models_are_what_the_migrations_build(migrated_database_url: URL) -> None:
     autogenerate.register()
     engine = create_engine(migrated_database_url, poolclass=NullPool)
+    reflect_vectors(engine.dialect)
     with engine.connect() as connection:
         assert changes(connection, EVERY) == []
