@@ -11,7 +11,8 @@ from alembic.config import Config
 from sqlalchemy import URL, create_engine
 from sqlalchemy.pool import NullPool
 
-from pgmodern.errors import MigrationError
+from pgmodern.errors import MigrationError, SettingsError
+from pgmodern.testing import fixtures
 from tests.environment.outcome import tables
 
 Alembic = Callable[..., subprocess.CompletedProcess[str]]
@@ -57,6 +58,27 @@ def test_a_program_that_gives_its_engine_says_what_they_were_written_for(
     ini = revise(CREATE if given == "asyncpg" else FOR_PSYCOPG)
     command.upgrade(Config(ini, attributes=attributes), "head")
     assert "songs" in tables(connect(empty_database_url))
+
+
+@pytest.mark.parametrize("named", ["postgresql+asyncpg://of-the-application/db", "sqlite://"])
+def test_the_fixtures_migrate_for_the_application_s_driver(
+    named: str,
+    empty_database_url: URL,
+    revise: Revise,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", named)
+    fixtures.migrate(empty_database_url, revise(CREATE if "asyncpg" in named else FOR_PSYCOPG))
+    assert "songs" in tables(connect(empty_database_url))
+
+
+@pytest.mark.quick
+def test_a_driver_that_is_none_is_refused(empty_database_url: URL, revise: Revise) -> None:
+    engine = create_engine(empty_database_url, poolclass=NullPool)
+    attributes = {"connection": engine, "driver": "pg8000"}
+    with pytest.raises(SettingsError, match=r"(?s)'pg8000'.*psycopg, asyncpg"):
+        command.upgrade(Config(revise("pass"), attributes=attributes), "head")
 
 
 @pytest.mark.quick

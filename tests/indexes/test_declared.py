@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import (
+    URL,
     BigInteger,
     Column,
     Connection,
@@ -21,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex
 
 from pgmodern.engine import create_engine
@@ -35,7 +38,7 @@ from pgmodern.indexes import (
     TrigramIndex,
     required_extensions,
 )
-from pgmodern.types import HalfVector, Vector
+from pgmodern.types import HalfVector, SparseVector, Vector
 
 DIALECT = create_engine("postgresql://nowhere").dialect
 
@@ -163,6 +166,17 @@ def test_create_all_sends_what_indexes_need_once(session: Session) -> None:
         create(connection)
         assert [sent[each] for each in sent if needed.search(each)] == [1, 1, 1]
         metadata.drop_all(connection)
+
+
+def test_create_all_has_the_types_of_columns_without_an_index(empty_database_url: URL) -> None:
+    metadata = MetaData()
+    Table("a", metadata, Column("embedding", SparseVector(3)))
+    songs = Table("songs", metadata, Column("title", Text), Column("embedding", HALFVEC(3)))
+    TrigramIndex("ix_title", songs.c.title)
+    with create_engine(empty_database_url, poolclass=NullPool).connect() as connection:
+        for create in (songs.create, metadata.create_all):
+            create(connection)
+            connection.rollback()
 
 
 def test_the_key_is_the_table_s_whole_primary_key() -> None:

@@ -1,6 +1,6 @@
 """What every declared index has: its options, its table's key, the extensions it needs."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 from weakref import WeakKeyDictionary
 
@@ -28,7 +28,7 @@ from pgmodern.indexes.source import Source, as_column
 from pgmodern.quoting import verbatim
 from pgmodern.types import Bit, vector_type
 
-# What each call of create_all() has executed by now, for whichever index.
+# What each run of create_all() has executed by now, for whichever index.
 _EXECUTED: WeakKeyDictionary[object, set[str]] = WeakKeyDictionary()
 
 
@@ -81,22 +81,20 @@ class DeclaredIndex(Index):
         require_no_namesake(self)
         self.check()
         event.listen(self.parent, "before_create", self._prepare)
+        metadata = self.parent.metadata
+        if not event.contains(metadata, "before_create", _create_extensions):
+            event.listen(metadata, "before_create", _create_extensions)
 
     def _prepare(self, _: Table, connection: Connection, **run: Any) -> None:
         """Have `metadata.create_all()` find what the index needs, as in a unit test.
 
         Migrations do not come by here: they create tables of their own making.
         """
-        # SQLAlchemy's name for itself in this call; without it each index prepares for itself.
-        runner = run.get("_ddl_runner")
-        executed = set() if runner is None else _EXECUTED.setdefault(runner, set())
-        needed = [each for each in self.prerequisites() if each not in executed]
-        executed.update(needed)
-        execute(connection, needed)
+        _execute_once(connection, self.prerequisites(), run)
 
     def prerequisites(self) -> Iterator[str]:
         """Return what must have been executed before the index can be; each can be repeated."""
-        return (create_sql(extension.name) for extension in self.extensions)
+        return _extension_statements([self.parent])
 
     def check(self) -> None:
         """Raise DeclarationError where a column's type cannot have such an index."""
@@ -134,8 +132,32 @@ class DeclaredIndex(Index):
         return tuple(self.parent.primary_key.columns)
 
 
+def _create_extensions(
+    _: MetaData, connection: Connection, tables: Iterable[Table] = (), **run: Any
+) -> None:
+    """Have `metadata.create_all()` find the types of all its tables, those without an index too."""
+    _execute_once(connection, _extension_statements(tables), run)
+
+
+def _extension_statements(tables: Iterable[Table]) -> Iterator[str]:
+    needed = {extension.name for table in tables for extension in _extensions(table)}
+    return map(create_sql, sorted(needed))
+
+
+def _execute_once(
+    connection: Connection, statements: Iterable[str], run: Mapping[str, Any]
+) -> None:
+    """Execute what one run of `create_all()` or `create()` has not executed by now."""
+    # SQLAlchemy's name for what runs; without it statements are repeated.
+    runner = run.get("_ddl_runner")
+    executed = set() if runner is None else _EXECUTED.setdefault(runner, set())
+    needed = [each for each in statements if each not in executed]
+    executed.update(needed)
+    execute(connection, needed)
+
+
 def execute(connection: Connection, statements: Iterable[str]) -> None:
-    """Execute statements where the table is made; elsewhere than on PostgreSQL nothing."""
+    """Execute statements where tables are made; elsewhere than on PostgreSQL nothing."""
     if connection.dialect.name == "postgresql":
         for statement in statements:
             connection.execute(verbatim(statement))
@@ -184,10 +206,17 @@ def required_extensions(metadata: MetaData | Iterable[MetaData]) -> set[Extensio
     for each in [metadata] if isinstance(metadata, MetaData) else metadata:
         needed.update(each.info.get("extensions", ()))
         for table in each.tables.values():
-            for index in table.indexes:
-                needed.update(index.extensions if isinstance(index, DeclaredIndex) else ())
-            if any(_is_of_pgvector(column) for column in table.columns):
-                needed.add(VECTOR)
+            needed |= _extensions(table)
+    return needed
+
+
+def _extensions(table: Table) -> set[Extension]:
+    """Return what a table needs: its declared indexes, its columns' types."""
+    needed: set[Extension] = set()
+    for index in table.indexes:
+        needed.update(index.extensions if isinstance(index, DeclaredIndex) else ())
+    if any(_is_of_pgvector(column) for column in table.columns):
+        needed.add(VECTOR)
     return needed
 
 
