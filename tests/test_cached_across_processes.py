@@ -129,7 +129,6 @@ def shown(profile: Profile | None) -> str | None:
     return None if profile is None else profile.display_name
 
 
-@pytest.mark.quick
 async def test_what_is_changed_over_asyncpg_is_loaded_anew_over_asyncpg(url: URL) -> None:
     engine = create_async_engine(url.set(drivername="postgresql+asyncpg"))
 

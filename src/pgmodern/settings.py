@@ -103,7 +103,7 @@ def parse_url(url: str | URL, drivers: Sequence[str] = DRIVERS[:1]) -> URL:
     named = parsed.drivername.partition("+")[2]
     driver = named if named in drivers else drivers[0]
     parsed = parsed.set(drivername=f"postgresql+{driver}")
-    if named == "asyncpg" != driver:
+    if named == "asyncpg" and driver != named:
         parsed = _with_parameters_of_libpq(parsed)
     return _with_visible_secrets_moved(parsed)
 

@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import Column, Integer, Text, text
 
 from pgmodern.engine import create_engine
 from pgmodern.errors import SettingsError
-from tests.autogenerate.changes import column, index, songs
+from pgmodern.types import SparseVector, Vector
+from tests.autogenerate.changes import column, index, songs, vectors
 from tests.autogenerate.conftest import Project
 
 
@@ -90,3 +92,15 @@ def test_a_revision_may_have_an_id_of_its_own(project: Project) -> None:
     project.upgrade(after)
     assert project.differences(after) == []
     assert isinstance(after.tables["songs"].c.lyrics, Column)
+
+
+def test_a_revision_imports_types_from_where_they_are_public(project: Project) -> None:
+    kinds = Vector(3), SparseVector(3), HALFVEC(3)
+    (revision,) = project.revise(songs(vectors(*kinds)))
+    imports = [line for line in revision.read_text().splitlines() if line.startswith("from ")]
+    assert imports == [
+        "from alembic import op",
+        "from pgmodern import SparseVector, Vector",
+        "from pgvector.sqlalchemy import HALFVEC",
+        "from sqlalchemy.dialects import postgresql",
+    ]

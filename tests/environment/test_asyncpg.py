@@ -32,7 +32,6 @@ DROP = """op.get_bind().exec_driver_sql("DROP TABLE songs -- 100 %")"""
 FOR_PSYCOPG = """op.get_bind().exec_driver_sql("CREATE TABLE songs AS SELECT 5 %% 3 AS id")"""
 
 
-@pytest.mark.quick
 def test_revisions_written_for_asyncpg_run(
     empty_database_url: URL, alembic: Alembic, revise: Revise, connect: Connect
 ) -> None:
@@ -73,7 +72,6 @@ def test_the_fixtures_migrate_for_the_application_s_driver(
     assert "songs" in tables(connect(empty_database_url))
 
 
-@pytest.mark.quick
 def test_a_driver_that_is_none_is_refused(empty_database_url: URL, revise: Revise) -> None:
     engine = create_engine(empty_database_url, poolclass=NullPool)
     attributes = {"connection": engine, "driver": "pg8000"}

@@ -65,7 +65,6 @@ async def connection(
         yield connection
 
 
-@pytest.mark.quick
 async def test_values_go_and_come_with_codecs_and_without(connection: AsyncConnection) -> None:
     rows: list[dict[str, Any]] = [
         {"v": [1, 2, 3], "h": [1, 2, 3], "s": {1: 2.5}, "b": "101", "several": [[1, 2, 3]]},

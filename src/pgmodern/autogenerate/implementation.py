@@ -1,6 +1,7 @@
 """Alembic's PostgreSQL implementation, but for what it compares and renders too roughly."""
 
 import re
+import sys
 from typing import Any, Literal, Protocol
 
 from alembic.autogenerate.api import AutogenContext
@@ -56,12 +57,12 @@ class Implementation(PostgresqlImpl):
 
         An application's own types move, history must not.
         """
-        module = type(type_).__module__
-        if module.partition(".")[0] == "sqlalchemy":
+        kind = type(type_)
+        if kind.__module__.partition(".")[0] == "sqlalchemy":
             return super().render_type(type_, autogen_context)
         if isinstance(type_, TypeDecorator):
             return str(_repr_type(type_.load_dialect_impl(self.dialect), autogen_context))
-        autogen_context.imports.add(f"from {module} import {type(type_).__name__}")
+        autogen_context.imports.add(f"from {_public_module(kind)} import {kind.__name__}")
         return repr(type_)
 
     def render_ddl_sql_expr(
@@ -76,6 +77,14 @@ class Implementation(PostgresqlImpl):
             element: Any = expr
             return expression(expr if isinstance(expr, ColumnClause) else element.self_group())
         return without_parameters(expression(expr))
+
+
+def _public_module(kind: type) -> str:
+    """Return the outermost package that has the class: what is within it may move."""
+    parts = kind.__module__.split(".")
+    packages = (".".join(parts[:depth]) for depth in range(1, len(parts)))
+    has_it = (each for each in packages if getattr(sys.modules[each], kind.__name__, None) is kind)
+    return next(has_it, kind.__module__)
 
 
 def without_parameters(sql: str) -> str:
