@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from hypothesis import strategies as st
+from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -29,7 +30,7 @@ from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 
 from pgmodern.extensions import Extension
 from pgmodern.indexes import FullTextIndex, HnswIndex, JsonbIndex, JsonbKeyIndex, TrigramIndex
-from pgmodern.types import HalfVector, Vector
+from pgmodern.types import HalfVector, SparseVector, Vector
 
 # What was tried, and how often nothing was left to do, for the summary.
 TRIED = pytest.StashKey[Counter[str]]()
@@ -42,7 +43,7 @@ TYPES: dict[str, list[Any]] = {
     "at": [DateTime(timezone=True)],
     "more": [JSONB()],
     "tags": [ARRAY(Text())],
-    "small": [Vector(4), HalfVector(4)],
+    "small": [Vector(4), HalfVector(4), HALFVEC(5), SparseVector(4), SparseVector(5)],
 }
 DEFAULTS = {"title": "'x: 1%'", "plays": "7", "at": "now()"}
 TWICE = ["id * 2", "id + 1", "(id % 7) * 2"]
@@ -176,8 +177,10 @@ def declared_indexes(draw: st.DrawFn, table: Table, names: list[str]) -> None:
         JsonbKeyIndex("ix_key", table.c.more, key, kind=kind, where=where)
     if "small" in names and draw(st.booleans()):
         options: dict[str, Any] = {
-            "metric": draw(st.sampled_from(["cosine", "l2", "inner_product"])),
+            "metric": draw(st.sampled_from(["cosine", "l2", "inner_product", "l1"])),
             "m": draw(st.sampled_from([4, 16])),
         }
-        coarse: Any = draw(st.sampled_from([{}, {"prefix": 2}, {"quantised": True}]))
+        is_sparse = isinstance(table.c.small.type, SparseVector)
+        coarser: list[Any] = [] if is_sparse else [{"prefix": 2}, {"quantised": True}]
+        coarse = draw(st.sampled_from([{}, *coarser]))
         HnswIndex("ix_small", table.c.small, **options, **coarse)
