@@ -47,6 +47,15 @@ async def test_every_statement_means_what_it_means_over_asyncpg(postgres_url: UR
         assert _answers(psycopg) == expected
 
 
+def test_a_statement_that_is_sent_without_parameters_is_left_alone(postgres_url: URL) -> None:
+    with (
+        create_engine(postgres_url, poolclass=NullPool).connect() as connection,
+        as_for_asyncpg(connection),
+    ):
+        sent = {"no_parameters": True}
+        assert connection.exec_driver_sql("SELECT '%'", execution_options=sent).scalar() == "%"
+
+
 def test_many_rows_at_once(postgres_url: URL) -> None:
     with create_engine(postgres_url, poolclass=NullPool).connect() as connection:
         connection.exec_driver_sql("CREATE TEMPORARY TABLE t (a text, b int)")

@@ -30,7 +30,8 @@ def as_for_asyncpg(connection: Connection) -> Iterator[None]:
         _: Connection, __: Any, statement: str, parameters: Any, context: Any, executemany: bool
     ) -> tuple[str, Any]:
         by_sqlalchemy = context.compiled is not None
-        if by_sqlalchemy or (parameters and not _has_numbers(statement)):
+        is_unread = context.no_parameters and not parameters
+        if by_sqlalchemy or is_unread or (parameters and not _has_numbers(statement)):
             return statement, parameters
         rows = map(_numbered, parameters if executemany else [parameters])
         return _for_psycopg(statement), list(rows) if executemany else next(rows)

@@ -14,7 +14,6 @@ from pgmodern.errors import ProjectError
 from pgmodern.project.existing import Changes, apply, changes, unified_diff
 from pgmodern.project.new import lay_down
 from tests import commands
-from tests.kills import libpq
 from tests.project.files import contents
 
 MODELS = """
@@ -76,10 +75,11 @@ Run = Callable[..., None]
 
 @pytest.fixture
 def succeed(environ: dict[str, str], empty_database_url: URL) -> Run:
-    """Run `alembic` in a project, on an empty database."""
+    """Run `alembic` in a project, on an empty database, by the URL of an asynchronous one."""
+    url = empty_database_url.set(drivername="postgresql+asyncpg")
 
     def run(directory: Path, *arguments: str) -> None:
-        env = environ | {"DATABASE_URL": libpq(empty_database_url)}
+        env = environ | {"DATABASE_URL": url.render_as_string(hide_password=False)}
         done = commands.run(arguments, module="alembic", cwd=directory, env=env)
         assert done.returncode == 0, done.stderr
 
