@@ -56,6 +56,16 @@ def test_a_statement_that_is_sent_without_parameters_is_left_alone(postgres_url:
         assert connection.exec_driver_sql("SELECT '%'", execution_options=sent).scalar() == "%"
 
 
+def test_the_parameters_of_a_function_are_its_own(postgres_url: URL) -> None:
+    made = "CREATE FUNCTION pg_temp.f(int) RETURNS int LANGUAGE sql RETURN $1 % 7"
+    with (
+        create_engine(postgres_url, poolclass=NullPool).connect() as connection,
+        as_for_asyncpg(connection),
+    ):
+        connection.exec_driver_sql(made)
+        assert connection.exec_driver_sql("SELECT pg_temp.f($1)", (9,)).scalar() == 2
+
+
 def test_many_rows_at_once(postgres_url: URL) -> None:
     with create_engine(postgres_url, poolclass=NullPool).connect() as connection:
         connection.exec_driver_sql("CREATE TEMPORARY TABLE t (a text, b int)")

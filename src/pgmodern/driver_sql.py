@@ -33,8 +33,11 @@ def as_for_asyncpg(connection: Connection) -> Iterator[None]:
         is_unread = context.no_parameters and not parameters
         if by_sqlalchemy or is_unread or (parameters and not _has_numbers(statement)):
             return statement, parameters
+        doubled = statement.replace("%", "%%")
+        if not parameters:
+            return doubled, parameters
         rows = map(_numbered, parameters if executemany else [parameters])
-        return _for_psycopg(statement), list(rows) if executemany else next(rows)
+        return _with_placeholders(doubled), list(rows) if executemany else next(rows)
 
     event.listen(connection, "before_cursor_execute", translate, retval=True)
     try:
@@ -47,11 +50,10 @@ def _has_numbers(statement: str) -> bool:
     return any(found["number"] for found in _PARAMETER.finditer(statement))
 
 
-def _for_psycopg(statement: str) -> str:
-    """Return a statement with `%%` for `%`, and `%(1)s` for `$1`."""
+def _with_placeholders(statement: str) -> str:
+    """Return a statement with psycopg's `%(1)s` for `$1`."""
     return _PARAMETER.sub(
-        lambda found: f"%({found['number']})s" if found["number"] else found[0],
-        statement.replace("%", "%%"),
+        lambda found: f"%({found['number']})s" if found["number"] else found[0], statement
     )
 
 
