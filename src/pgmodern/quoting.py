@@ -3,7 +3,15 @@
 from sqlalchemy import Dialect, TextClause, text
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-DIALECT: Dialect = PGDialect_psycopg(paramstyle="named")  # type: ignore[no-untyped-call]
+
+class _Conforming(PGDialect_psycopg):
+    """PostgreSQL with standard_conforming_strings, which SQLAlchemy 2.0 asks the server for."""
+
+    supports_statement_cache = True
+    _backslash_escapes = False
+
+
+DIALECT: Dialect = _Conforming(paramstyle="named")  # type: ignore[no-untyped-call]
 
 
 def verbatim(sql: str) -> TextClause:
