@@ -81,8 +81,8 @@ def run(
     sets `config.attributes["lock_policy"]`. `-x dry-run=true` shows the plan and changes nothing.
 
     What a revision gives to `exec_driver_sql` is what psycopg takes. It is what asyncpg takes (`%`
-    is a sign like any other, parameters are `$1`) where the settings' URL names asyncpg, or where
-    `config.attributes["driver"]` does, of a program that gives its connection.
+    is a sign like any other, parameters are `$1`) where the settings' URL names asyncpg, which says
+    nothing of a connection that is given, or where `config.attributes["driver"]` does.
 
     Autogenerate compares the schemas that the metadata names. A CHECK constraint that no model
     declares stays, unless `drop_undeclared` asks for the opposite. The `options` are those of
@@ -213,9 +213,9 @@ def _migrating(connection: Connection, policy: LockPolicy) -> Iterator[tuple[Dri
 def _written_for() -> str:
     """Return the driver for which revisions are written that say something to the driver itself."""
     attributes = context.config.attributes
-    if attributes.get("connection") is None:
-        return settings.read().driver
-    driver = str(attributes.get("driver", settings.DRIVERS[0]))
+    is_given = attributes.get("connection") is not None
+    default = settings.DRIVERS[0] if is_given else settings.read().driver
+    driver = str(attributes.get("driver", default))
     if driver not in settings.DRIVERS:
         raise SettingsError(
             f"There is no driver {driver!r} for revisions.",
