@@ -35,6 +35,7 @@ def test_each_question_has_an_answer_and_an_index_and_twice_is_the_same(engine: 
 
 
 @pytest.mark.quick
+@pytest.mark.local
 def test_without_the_schema_it_says_what_to_run(empty_database_url: URL) -> None:
     engine = create_engine(empty_database_url)
     with pytest.raises(MigrationError, match="alembic upgrade head"):

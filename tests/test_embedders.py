@@ -178,6 +178,7 @@ def test_an_endpoint_that_is_away_is_an_error(endpoint: Endpoint) -> None:
 
 
 @pytest.mark.quick
+@pytest.mark.local
 def test_settings_choose_the_embedder() -> None:
     assert isinstance(embedders.from_settings(Settings(None, Path())), LocalEmbedder)
     named = Settings(None, Path(), "https://example.org/v1", "a-model", "s3cret")

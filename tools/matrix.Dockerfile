@@ -2,5 +2,5 @@
 ARG SUITE
 FROM debian:${SUITE}-slim
 RUN apt-get update \
- && apt-get install -y --no-install-recommends pgbouncer python3 \
+ && apt-get install -y --no-install-recommends ca-certificates pgbouncer python3 \
  && rm -rf /var/lib/apt/lists/*

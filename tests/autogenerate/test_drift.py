@@ -26,6 +26,7 @@ from pgmodern.indexes import TrigramIndex
 from pgmodern.types import Bit, HalfVector, SparseVector, Vector
 from tests.autogenerate.changes import (
     ROWS,
+    SMALL,
     Adding,
     check,
     column,
@@ -279,12 +280,14 @@ def test_tables_of_a_schema_that_no_model_is_in_are_left_alone(project: Project)
 
 
 @pytest.mark.quick
+@pytest.mark.vector
 def test_what_create_all_makes_is_no_difference(project: Project) -> None:
-    metadata = songs(*SEARCHED, near(), check("plays >= 0"))
+    metadata = songs(*SEARCHED, SMALL, near(), check("plays >= 0"))
     metadata.create_all(project.engine)
     assert project.differences(metadata) == []
 
 
+@pytest.mark.vector
 def test_one_vector_by_two_names_is_no_difference_and_another_is(project: Project) -> None:
     kinds = [Vector(3), HalfVector(3), SparseVector(3), Bit(3)]
     project.revise(songs(vectors(*kinds)))
