@@ -10,7 +10,7 @@ from textwrap import dedent
 
 import psutil
 import pytest
-from sqlalchemy import URL, create_engine, text
+from sqlalchemy import URL, Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from pgmodern.testing.server import Choice, choose, docker_answers
@@ -407,10 +407,10 @@ def test_what_a_killed_run_left_is_removed_by_the_next(
 def _running(
     project: pytest.Pytester, temporary: Path, environ: dict[str, str], *options: str
 ) -> tuple[subprocess.Popen[bytes], Path, int]:
-    """Start a run on an embedded server; return it with the server's folder and process."""
+    """Start a run, on an embedded server without options; return it and the two words it notes."""
     noted = project.path / "server"
     noted.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", "--postgres=embedded", "-q", *options]
+    command = [sys.executable, "-m", "pytest", "-q", "--postgres=embedded", *options]
     log = (project.path / "log").open("wb")
     run = subprocess.Popen(
         command, cwd=project.path, env={**environ, "TMPDIR": str(temporary)}, stdout=log, stderr=log
@@ -419,6 +419,68 @@ def _running(
     until(noted.exists)
     data, pid = noted.read_text().split()
     return run, Path(data), int(pid)
+
+
+TEST_THAT_GOES_ON_WHEN_TOLD = """
+    import time
+    from pathlib import Path
+    from sqlalchemy import text
+
+    def test_first(session):
+        session.execute(text("SELECT FROM notes"))
+        session.close()
+        Path("server.new").write_text(f"{session.bind.url.database} 0")
+        Path("server.new").rename("server")
+        while not Path("go").exists():
+            time.sleep(0.01)
+        session.execute(text("SELECT FROM notes"))
+
+    def test_that_takes_what_was_made_ahead(session):
+        session.execute(text("SELECT FROM notes"))
+
+    def test_that_takes_another_clone(session):
+        session.execute(text("SELECT FROM notes"))
+"""
+
+
+def test_databases_that_a_killed_run_left_on_a_named_server_are_dropped_by_the_next(
+    project: pytest.Pytester, guarded_server: URL, temporary: Path, environ: dict[str, str]
+) -> None:
+    foreign = {"pgmodern_shop", f"pgmodern_{'0' * 32}", f"pgmodern_test_{'0' * 16}_mine"}
+    server = create_engine(guarded_server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        for name in foreign:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+    before = _databases(guarded_server)
+    project.makepyfile(dedent(TEST_THAT_GOES_ON_WHEN_TOLD))
+    options = [f"--postgres={_plain(guarded_server)}", "-n1"]
+    alive, _, _ = _running(project, temporary, environ, *options)
+    of_the_living = _databases(guarded_server) - before
+    killed, _, _ = _running(project, temporary, environ, *options)
+    killed.kill()
+    killed.wait()
+    until(lambda: _is_used_by_nobody(server, of_the_living))
+    left = _databases(guarded_server) - before - of_the_living
+    assert left
+
+    (project.path / "go").touch()
+    project.runpytest_subprocess(*options).assert_outcomes(passed=3)
+    assert not _databases(guarded_server) & left
+    assert alive.wait(60) == 0
+    assert _databases(guarded_server) == before
+    with server.connect() as connection:
+        for name in foreign:
+            connection.execute(text(f"DROP DATABASE {name}"))
+
+
+def _is_used_by_nobody(server: Engine, but: set[str]) -> bool:
+    """Tell whether nobody is connected to databases of the plugin's, but for some."""
+    query = text(
+        "SELECT datname FROM pg_stat_activity WHERE datname LIKE 'pgmodern\\_test%' "
+        "AND usesysid IS NOT NULL"
+    )
+    with server.connect() as connection:
+        return set(connection.scalars(query)) <= but
 
 
 def test_a_server_that_was_named_keeps_its_settings(

@@ -131,7 +131,7 @@ def postgres_url(request: pytest.FixtureRequest) -> URL:
 
     _end_on_sigterm()
     request.config.stash[_ASKED] = True
-    return fixtures.current_run(request.config).server()
+    return fixtures.current_run(request.config).server().url
 
 
 @pytest.fixture(scope="session")

@@ -9,32 +9,35 @@ import pytest
 from sqlalchemy import URL
 
 from pgmodern.errors import DatabaseUnavailable, PgmodernError, SettingsError
+from pgmodern.testing.claim import new_run
 from pgmodern.testing.run import Run, SharedRun, WorkerRun
+from pgmodern.testing.server import Server
 from tests.kills import libpq
 
 
-class Server:
+class Starts:
     """Counts how often a server is started and stopped."""
 
     def __init__(self, url: URL) -> None:
         self.url = url
+        self.server = Server(url, run=new_run())
         self.events: list[str] = []
 
-    def __call__(self) -> AbstractContextManager[URL]:
+    def __call__(self) -> AbstractContextManager[Server]:
         """Start it."""
         return self._running()
 
     @contextmanager
-    def _running(self) -> Iterator[URL]:
+    def _running(self) -> Iterator[Server]:
         self.events.append("started")
-        yield self.url
+        yield self.server
         self.events.append("stopped")
 
 
 @pytest.fixture
-def server(postgres_url: URL) -> Server:
+def server(postgres_url: URL) -> Starts:
     """The server of these tests, which is not really started."""
-    return Server(postgres_url)
+    return Starts(postgres_url)
 
 
 def migrate(url: URL) -> None:
@@ -50,24 +53,24 @@ def exists(server: URL, name: str) -> bool:
         return connection.execute(query, [name]).fetchone() is not None
 
 
-def test_a_run_starts_and_migrates_once_and_leaves_nothing(server: Server) -> None:
+def test_a_run_starts_and_migrates_once_and_leaves_nothing(server: Starts) -> None:
     run = Run(server)
     assert server.events == []
     template = run.template(migrate)
     assert run.template(migrate) == template
-    assert run.server() == server.url
+    assert run.server() == server.server
     assert server.events == ["started"]
     run.close()
     assert server.events == ["started", "stopped"]
     assert not exists(server.url, template)
 
 
-def test_a_run_of_which_nothing_was_asked_starts_nothing(server: Server) -> None:
+def test_a_run_of_which_nothing_was_asked_starts_nothing(server: Starts) -> None:
     Run(server).close()
     assert server.events == []
 
 
-def test_workers_share_a_server_and_a_template(server: Server) -> None:
+def test_workers_share_a_server_and_a_template(server: Starts) -> None:
     shared = SharedRun(lambda: Run(server))
     workers = [WorkerRun(shared.address, shared.key) for _ in range(4)]
     migrated: list[URL] = []
@@ -76,12 +79,12 @@ def test_workers_share_a_server_and_a_template(server: Server) -> None:
         migrated.append(url)
         migrate(url)
 
-    def ask(worker: WorkerRun) -> tuple[URL, str]:
+    def ask(worker: WorkerRun) -> tuple[Server, str]:
         return worker.server(), worker.template(migrate_once)
 
     with ThreadPoolExecutor() as pool:
         answers = list(pool.map(ask, workers))
-    assert {url for url, _ in answers} == {server.url}
+    assert {asked for asked, _ in answers} == {server.server}
     assert server.events == ["started"]
     (original,) = migrated
     assert original.database is not None
@@ -100,7 +103,7 @@ def test_workers_share_a_server_and_a_template(server: Server) -> None:
     assert not exists(server.url, original.database)
 
 
-def test_a_worker_that_fails_to_migrate_leaves_it_to_the_next(server: Server) -> None:
+def test_a_worker_that_fails_to_migrate_leaves_it_to_the_next(server: Starts) -> None:
     shared = SharedRun(lambda: Run(server))
     failing, working = (WorkerRun(shared.address, shared.key) for _ in range(2))
     seen: list[URL] = []
@@ -128,7 +131,7 @@ def test_a_worker_that_fails_to_migrate_leaves_it_to_the_next(server: Server) ->
 def test_a_server_that_does_not_start_is_each_worker_s_error(
     error: Exception, expected: str
 ) -> None:
-    def start() -> AbstractContextManager[URL]:
+    def start() -> AbstractContextManager[Server]:
         raise error
 
     shared = SharedRun(lambda: Run(start))
@@ -140,9 +143,9 @@ def test_a_server_that_does_not_start_is_each_worker_s_error(
     shared.close()
 
 
-def test_who_has_not_the_key_is_answered_nothing(server: Server) -> None:
+def test_who_has_not_the_key_is_answered_nothing(server: Starts) -> None:
     shared = SharedRun(lambda: Run(server))
     with pytest.raises(Exception, match="digest"):
         WorkerRun(shared.address, b"guessed").server()
-    assert WorkerRun(shared.address, shared.key).server() == server.url
+    assert WorkerRun(shared.address, shared.key).server() == server.server
     shared.close()

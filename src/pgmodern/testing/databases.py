@@ -3,7 +3,7 @@
 import select
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Literal
 
 import psycopg
@@ -14,11 +14,15 @@ from sqlalchemy import URL, PoolProxiedConnection, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from pgmodern.quoting import quoted
+from pgmodern.testing import claim
 
 
-def create(server: URL, template: str | None = None) -> URL:
-    """Create a database, empty or a clone of a template to which nothing is connected."""
-    name = _new_name()
+def create(server: URL, template: str | None = None, *, run: str | None = None) -> URL:
+    """Create a database, empty or a clone of a template to which nothing is connected.
+
+    With `run` its name says whose it is; a session of that run must hold `claim.hold_sql(run)`.
+    """
+    name = _new_name(run)
     _execute(server, _create(name, template))
     return server.set(database=name)
 
@@ -53,15 +57,21 @@ class ClonePool:
     template.
 
     With `copy_files` the server copies files. That takes a quarter of the time of a copy through
-    the log. It makes two checkpoints, so ask for it only where fsync is off.
+    the log. It makes two checkpoints, so ask for it only where fsync is off. With `run` the session
+    claims the databases for that run.
     """
 
     def __init__(
-        self, server: URL, template: str | None = None, *, copy_files: bool = False
+        self,
+        server: URL,
+        template: str | None = None,
+        *,
+        copy_files: bool = False,
+        run: str | None = None,
     ) -> None:
-        self._server, self._template = server, template
+        self._server, self._template, self._run = server, template, run
         self._strategy = " STRATEGY file_copy" if copy_files else ""
-        self._session = _Session(server)
+        self._session = _Session(server, run)
         self._spare: str | None = None
         self._command: Literal["create", "drop"] | None = None  # the one under way, of `_name`
         self._name = ""
@@ -102,7 +112,7 @@ class ClonePool:
 
     def _begin(self) -> None:
         self._finish()
-        name = _new_name()
+        name = _new_name(self._run)
         self._send("create", name)
         self._spare = name
 
@@ -128,7 +138,8 @@ class ClonePool:
 class _Session:
     """A session that executes a command while its client does something else."""
 
-    def __init__(self, server: URL) -> None:
+    def __init__(self, server: URL, run: str | None) -> None:
+        self._run = run
         self._engine = create_engine(server, poolclass=NullPool)
         self._connection: PoolProxiedConnection | None = None
         self._busy = False
@@ -164,11 +175,13 @@ class _Session:
             self._connection.close()
 
     def _connected(self) -> PGconn:
-        if self._connection is not None and _libpq(self._connection).status == ConnStatus.BAD:
+        if self._connection is not None and _is_lost(_libpq(self._connection)):
             self._connection.invalidate()
             self._connection = None
         if self._connection is None:
             self._connection = self._engine.raw_connection()
+            if self._run is not None:  # also when the server was restarted, and knows no lock
+                _libpq(self._connection).exec_(claim.hold_sql(self._run).encode())
         return _libpq(self._connection)
 
 
@@ -178,8 +191,15 @@ def _libpq(connection: PoolProxiedConnection) -> PGconn:
     return driver.pgconn
 
 
-def _new_name() -> str:
-    return f"pgmodern_{uuid.uuid4().hex}"
+def _is_lost(libpq: PGconn) -> bool:
+    """Tell whether the server has ended an idle session, which libpq learns when it reads."""
+    with suppress(psycopg.OperationalError):
+        libpq.consume_input()
+    return libpq.status == ConnStatus.BAD
+
+
+def _new_name(run: str | None) -> str:
+    return f"pgmodern_{uuid.uuid4().hex}" if run is None else claim.new_name(run)
 
 
 def _create(name: str, template: str | None) -> str:

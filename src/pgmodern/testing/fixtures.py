@@ -18,9 +18,10 @@ from pgmodern import settings
 from pgmodern.engine import create_async_engine, create_engine
 from pgmodern.errors import SettingsError
 from pgmodern.queries.explain import in_whole, indexes_used, plans
+from pgmodern.testing.claim import claimed, new_run
 from pgmodern.testing.databases import ClonePool, drop
 from pgmodern.testing.run import Run, WorkerRun, migrated
-from pgmodern.testing.server import Choice, choose, docker_answers, running
+from pgmodern.testing.server import Choice, Server, choose, docker_answers, running
 
 _CHOICE = pytest.StashKey[Choice]()
 _RUN = pytest.StashKey[Run | WorkerRun]()
@@ -58,20 +59,31 @@ def close(config: pytest.Config) -> None:
         run.close()
 
 
-def template(config: pytest.Config, server: URL) -> Iterator[str]:
+def template(config: pytest.Config, url: URL) -> Iterator[str]:
     """Give the name of a migrated database of the server's, from which tests are cloned."""
     ini = config.rootpath / str(config.getini("pgmodern_alembic_ini"))
-    if _is_ours(server, config):
-        yield current_run(config).template(lambda url: migrate(url, ini))
+    if _is_the_run_s(url, config):
+        yield current_run(config).template(lambda made: migrate(made, ini))
         return
-    name = migrated(server, lambda url: migrate(url, ini))
-    yield name
-    drop(server, name)
+    with _server(config, url) as server:
+        name = migrated(server, lambda made: migrate(made, ini))
+        yield name
+        drop(url, name)
 
 
-def _is_ours(server: URL, config: pytest.Config) -> bool:
-    """Tell whether a server is the run's: a conftest.py may name another one."""
-    return _RUN in config.stash and config.stash[_RUN].server() == server
+def _is_the_run_s(url: URL, config: pytest.Config) -> bool:
+    """Tell whether a server is that of the run: a conftest.py may name another one."""
+    return _RUN in config.stash and config.stash[_RUN].server().url == url
+
+
+@contextmanager
+def _server(config: pytest.Config, url: URL) -> Iterator[Server]:
+    """Give the server of the run, or another one, claimed for this process."""
+    if _is_the_run_s(url, config):
+        yield config.stash[_RUN].server()
+        return
+    with claimed(url, new_run()) as run:
+        yield Server(url, run=run)
 
 
 def migrate(url: URL, ini: Path, revision: str = "head") -> None:
@@ -90,14 +102,14 @@ def _driver() -> str:
 
 
 @contextmanager
-def pool(config: pytest.Config, server: URL, template: str | None = None) -> Iterator[ClonePool]:
+def pool(config: pytest.Config, url: URL, template: str | None = None) -> Iterator[ClonePool]:
     """Make databases ahead of the tests that ask, empty or clones of a template."""
-    copy_files = _is_ours(server, config) and choice(config).is_started
-    clones = ClonePool(server, template, copy_files=copy_files)
-    try:
-        yield clones
-    finally:
-        clones.close()
+    with _server(config, url) as server:
+        clones = ClonePool(url, template, copy_files=server.is_started, run=server.run)
+        try:
+            yield clones
+        finally:
+            clones.close()
 
 
 def taken(clones: ClonePool) -> Iterator[URL]:

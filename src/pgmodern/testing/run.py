@@ -10,10 +10,10 @@ from multiprocessing.connection import Client, Connection, Listener
 from sqlalchemy import URL
 
 from pgmodern.errors import DatabaseUnavailable, PgmodernError
-from pgmodern.settings import parse_url
 from pgmodern.testing.databases import create, drop
+from pgmodern.testing.server import Server
 
-Start = Callable[[], AbstractContextManager[URL]]
+Start = Callable[[], AbstractContextManager[Server]]
 Migrate = Callable[[URL], None]
 Address = tuple[str, int]
 # A worker that ends, or whose migration fails, or who is no worker, leaves it to the next one.
@@ -26,11 +26,11 @@ class Run:
     def __init__(self, start: Start) -> None:
         self._start = start
         self._stack = ExitStack()
-        self._server: URL | None = None
+        self._server: Server | None = None
         self.template_name: str | None = None  # None before it is made
 
-    def server(self) -> URL:
-        """Return the URL of the server's own database."""
+    def server(self) -> Server:
+        """Return the server; start it when it is first asked for."""
         if self._server is None:
             self._server = self._stack.enter_context(self._start())
         return self._server
@@ -42,7 +42,7 @@ class Run:
     def keep(self, template: str) -> str:
         """Take a template over; it is dropped when the run ends."""
         self.template_name = template
-        self._stack.callback(drop, self.server(), template)
+        self._stack.callback(drop, self.server().url, template)
         return template
 
     def close(self) -> None:
@@ -104,9 +104,9 @@ class SharedRun:
             if self._run.template_name is None:
                 self._run.keep(connection.recv())
 
-    def _server(self) -> str | Exception:
+    def _server(self) -> Server | Exception:
         try:
-            return self._run.server().render_as_string(hide_password=False)
+            return self._run.server()
         except PgmodernError as error:
             return error
         except BaseException as error:  # noqa: BLE001  (each worker raises it)
@@ -121,16 +121,19 @@ class WorkerRun:
     def __init__(self, address: Address, key: bytes) -> None:
         self._address, self._key = address, key
         self._stack = ExitStack()
+        self._server: Server | None = None
         self._template: str | None = None
 
-    def server(self) -> URL:
-        """Return the URL of the server's own database."""
-        with Client(self._address, authkey=self._key) as connection:
-            connection.send("server")
-            answer = connection.recv()
-        if isinstance(answer, Exception):
-            raise answer
-        return parse_url(answer)
+    def server(self) -> Server:
+        """Return the server of the run."""
+        if self._server is None:
+            with Client(self._address, authkey=self._key) as connection:
+                connection.send("server")
+                answer: Server | Exception = connection.recv()
+            if isinstance(answer, Exception):
+                raise answer
+            self._server = answer
+        return self._server
 
     def template(self, migrate: Migrate) -> str:
         """Return the name of a clone of a database that `migrate` has brought to head.
@@ -139,16 +142,17 @@ class WorkerRun:
         """
         if self._template is None:
             server = self.server()
-            self._template = create(server, self._shared_template(server, migrate)).database
+            shared = self._shared_template(server, migrate)
+            self._template = create(server.url, shared, run=server.run).database
             assert self._template is not None
-            self._stack.callback(drop, server, self._template)
+            self._stack.callback(drop, server.url, self._template)
         return self._template
 
     def close(self) -> None:
         """Drop the worker's template, and leave the run to the others."""
         self._stack.close()
 
-    def _shared_template(self, server: URL, migrate: Migrate) -> str:
+    def _shared_template(self, server: Server, migrate: Migrate) -> str:
         with Client(self._address, authkey=self._key) as connection:
             connection.send("template")
             name: str | None = connection.recv()
@@ -158,13 +162,13 @@ class WorkerRun:
         return name
 
 
-def migrated(server: URL, migrate: Migrate) -> str:
+def migrated(server: Server, migrate: Migrate) -> str:
     """Create a database and have it migrated; return its name. It is dropped if that fails."""
-    url = create(server)
+    url = create(server.url, run=server.run)
     assert url.database is not None
     try:
         migrate(url)
     except BaseException:
-        drop(server, url.database)
+        drop(server.url, url.database)
         raise
     return url.database

@@ -16,6 +16,7 @@ from pgmodern import embedded
 from pgmodern.errors import SettingsError
 from pgmodern.settings import parse_url
 from pgmodern.testing import leftovers
+from pgmodern.testing.claim import claimed, new_run
 
 _TMPFS = "/pgmodern"
 _HAS_SCRAM_ITERATIONS = "SELECT count(*) FROM pg_settings WHERE name = 'scram_iterations'"
@@ -28,10 +29,17 @@ class Choice:
     server: str
     why: str
 
-    @property
-    def is_started(self) -> bool:
-        """Whether the server is started for the tests, and ends with them."""
-        return self.server in {"container", "embedded"}
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server of tests, by its own database; `is_started` for them, and so ends with them.
+
+    `run` is whose name databases are to have on a server that outlives the run.
+    """
+
+    url: URL
+    is_started: bool = False
+    run: str | None = None
 
 
 def choose(asked: str, docker: Callable[[], str | None]) -> Choice:
@@ -69,24 +77,27 @@ def docker_answers() -> str | None:
 
 
 @contextmanager
-def running(choice: Choice, image: str, root: Path, *, tmpfs: bool = False) -> Iterator[URL]:
-    """Start the server that was chosen, and return its own database, as a superuser.
+def running(choice: Choice, image: str, root: Path, *, tmpfs: bool = False) -> Iterator[Server]:
+    """Start the server that was chosen, for a superuser, or claim the one that is named.
 
-    `image` is the container's image, or its Dockerfile below `root`; with `tmpfs` its data is kept
-    in memory. The embedded server stops when the process ends.
+    What runs left that were killed is removed first. `image` is the container's image, or its
+    Dockerfile below `root`; with `tmpfs` its data is kept in memory. The embedded server stops when
+    the process ends.
     """
     with ExitStack() as stack:
         if choice.server == "container":
-            yield _hurried(stack.enter_context(_container(image, root, tmpfs=tmpfs)))
+            url = stack.enter_context(_container(image, root, tmpfs=tmpfs))
+            yield Server(_hurried(url), is_started=True)
         elif choice.server == "embedded":
             leftovers.remove(Path(tempfile.gettempdir()))
             home = tempfile.mkdtemp(prefix=leftovers.PREFIX)
             leftovers.claim(Path(home))
             # Before the server starts: what is registered last runs first, and that stops it.
             atexit.register(shutil.rmtree, home, ignore_errors=True)
-            yield _hurried(embedded.start(Path(home), keep=False))
+            yield Server(_hurried(embedded.start(Path(home), keep=False)), is_started=True)
         else:
-            yield parse_url(choice.server)
+            url = parse_url(choice.server)
+            yield Server(url, run=stack.enter_context(claimed(url, new_run())))
 
 
 def _hurried(server: URL) -> URL:
