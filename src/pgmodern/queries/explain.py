@@ -1,7 +1,7 @@
 """Which indexes a statement uses, in PostgreSQL's own words."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,14 +36,23 @@ def indexes_used(plan: Any) -> list[str]:
     return list(dict.fromkeys(_index_names(plan)))
 
 
-def _index_names(node: Any) -> Iterator[str]:
-    if isinstance(node, dict):
-        if "Index Name" in node:
-            yield node["Index Name"]
-        node = list(node.values())
-    if isinstance(node, list):
-        for child in node:
-            yield from _index_names(child)
+def _index_names(plan: Any) -> Iterator[str]:
+    return (node["Index Name"] for node in _nodes(plan) if "Index Name" in node)
+
+
+def tables_scanned(plan: Any) -> list[str]:
+    """Return the names of the tables that a plan reads from end to end, each once."""
+    scans = (node for node in _nodes(plan) if node.get("Node Type") == "Seq Scan")
+    return list(dict.fromkeys(node["Relation Name"] for node in scans))
+
+
+def _nodes(plan: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(plan, dict):
+        yield plan
+        plan = list(plan.values())
+    if isinstance(plan, list):
+        for child in plan:
+            yield from _nodes(child)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +95,24 @@ def in_whole(session: Session, indexes: Sequence[str]) -> set[str]:
 
 
 def plans(session: Session, read: Callable[[], object]) -> list[Plans]:
-    """Run what reads, and return the plans of each statement that it sent.
+    """Run what reads, and return the plans of each statement that it sent."""
+    return plans_of(session, statements_of(session.connection(), read))
+
+
+def plans_of(
+    session: Session, statements: Iterable[tuple[str, Mapping[str, Any] | None]]
+) -> list[Plans]:
+    """Return the plans of statements with their values, as `statements_of` has them.
 
     Under `plan_cache_mode = auto` a statement that is prepared has the custom plan for its first
     five runs and the generic one from then on, unless that looks dearer (manual: PREPARE, Notes).
     """
-    connection = session.connection()
-    sent = statements_of(connection, read)
-    driver = connection.connection.driver_connection
+    driver = session.connection().connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     # Not a cursor of the connection's own kind: PostgreSQL takes a placeholder that has no value
     # only in the simple protocol, which has no binary results.
     with psycopg.Cursor(driver) as cursor:
-        return [_planned(cursor, *each) for each in sent if _EXPLAINABLE.match(each[0])]
+        return [_planned(cursor, *each) for each in statements if _EXPLAINABLE.match(each[0])]
 
 
 _EXPLAINABLE = re.compile(r"[\s(]*(SELECT|WITH|INSERT|UPDATE|DELETE|MERGE|VALUES)\b", re.IGNORECASE)

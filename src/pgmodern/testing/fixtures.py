@@ -1,14 +1,13 @@
 """What the fixtures of `pgmodern.pytest_plugin` do; imported when the first is asked for."""
 
-import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, Engine, Index, text
+from sqlalchemy import URL, Engine
 from sqlalchemy import create_engine as create_stock_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
@@ -17,7 +16,6 @@ from sqlalchemy.pool import NullPool
 from pgmodern import settings
 from pgmodern.engine import create_async_engine, create_engine
 from pgmodern.errors import SettingsError
-from pgmodern.queries.explain import in_whole, indexes_used, plans
 from pgmodern.testing.claim import claimed, new_run
 from pgmodern.testing.databases import ClonePool, drop
 from pgmodern.testing.run import Run, WorkerRun, migrated
@@ -30,7 +28,8 @@ _RUN = pytest.StashKey[Run | WorkerRun]()
 def choice(config: pytest.Config) -> Choice:
     """Return which server the run is on; decide on it when that is first asked."""
     if _CHOICE not in config.stash:
-        config.stash[_CHOICE] = choose(config.getoption("--postgres"), docker_answers)
+        asked = config.getoption("--postgres")
+        config.stash[_CHOICE] = choose(asked, docker_answers, settings.for_tests())
     return config.stash[_CHOICE]
 
 
@@ -143,28 +142,3 @@ async def async_session_of(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
     """Give its asynchronous twin."""
     async with AsyncSession(engine) as session:
         yield session
-
-
-def assert_uses_index(
-    session: Session,
-    read: Callable[[], object],
-    *indexes: Index | str,
-    enable_seqscan: bool = True,
-) -> None:
-    """Do what the fixture `assert_uses_index` promises."""
-    named = {str(index.name) if isinstance(index, Index) else index for index in indexes}
-    if not enable_seqscan:
-        session.execute(text("SET LOCAL enable_seqscan = off"))
-    sent = plans(session, read)
-    if not enable_seqscan:
-        session.execute(text("SET LOCAL enable_seqscan = on"))
-    for kind in ("custom", "generic"):
-        each = [(plan.statement, getattr(plan, kind)) for plan in sent]
-        used = [name for _, plan in each for name in indexes_used(plan)]
-        found = in_whole(session, used)
-        if not named <= found:
-            shown = "\n\n".join(f"{sql}\n{json.dumps(plan, indent=1)}" for sql, plan in each)
-            raise AssertionError(
-                f"{', '.join(sorted(named - found))} is not in the {kind} plan, which uses "
-                f"{', '.join(sorted(found)) or 'no index'}:\n{shown}"
-            )
