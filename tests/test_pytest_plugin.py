@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import URL, Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
+from pgmodern.settings import parse_url
 from pgmodern.testing.server import Choice, choose, docker_answers
 from tests.waiting import until
 
@@ -50,6 +51,44 @@ def test_the_server_is_chosen_for_a_reason(
     asked: str, docker: Callable[[], str | None], expected: Choice
 ) -> None:
     assert choose(asked, docker) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "named", "docker", "expected"),
+    [
+        (
+            "auto",
+            (parse_url("postgresql://ann:pw@h/db"), "DATABASE_URL, as CI is set"),
+            _docker_is_not_asked,
+            Choice("postgresql+psycopg://ann:pw@h/db", "auto: DATABASE_URL, as CI is set"),
+        ),
+        (
+            "auto",
+            (None, "DATABASE_URL leads to another machine"),
+            _docker_is_there,
+            Choice("container", "auto: Docker answers; DATABASE_URL leads to another machine"),
+        ),
+        (
+            "auto",
+            (None, "DATABASE_URL leads to another machine"),
+            _docker_is_away,
+            Choice(
+                "embedded",
+                "auto: Docker does not answer; DATABASE_URL leads to another machine",
+            ),
+        ),
+        (
+            "embedded",
+            (parse_url("postgresql://h/db"), "DATABASE_URL, as CI is set"),
+            _docker_is_not_asked,
+            Choice("embedded", "--postgres says so"),
+        ),
+    ],
+)
+def test_what_the_environment_names_goes_before_docker_and_after_the_option(
+    asked: str, named: tuple[URL | None, str], docker: Callable[[], str | None], expected: Choice
+) -> None:
+    assert choose(asked, docker, named) == expected
 
 
 @pytest.mark.parametrize(
@@ -347,6 +386,7 @@ def test_an_embedded_server_is_started_and_gone_with_its_data(
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    monkeypatch.delenv("DATABASE_URL", raising=False)
     project.makepyfile(dedent(TEST_THAT_NOTES_THE_SERVER))
     result = project.runpytest_subprocess()
     result.assert_outcomes(passed=1)
@@ -489,6 +529,21 @@ def test_a_server_that_was_named_keeps_its_settings(
     project.makepyfile(dedent(TEST_THAT_NOTES_THE_SERVER))
     project.runpytest(f"--postgres={_plain(guarded_server)}").assert_outcomes(passed=1)
     assert (project.path / "server").read_text().endswith(" on")
+
+
+def test_the_server_of_ci_is_taken_and_named(
+    project: pytest.Pytester, guarded_server: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = _databases(guarded_server)
+    monkeypatch.setenv("DATABASE_URL", _plain(guarded_server.set(password="geheim")))
+    monkeypatch.setenv("CI", "true")
+    project.makepyfile(dedent(TEST_THAT_NOTES_THE_SERVER))
+    result = project.runpytest_subprocess()
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["postgres: postgresql+*postgres* (auto: DATABASE_URL, as CI *)"])
+    assert "geheim" not in result.stdout.str() + result.stderr.str()
+    assert (project.path / "server").read_text().endswith(" on")
+    assert _databases(guarded_server) == before
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from sqlalchemy import URL, make_url
 from pgmodern.errors import SettingsError
 from pgmodern.settings import (
     Settings,
+    for_tests,
     is_through_pgbouncer,
     parse_url,
     read,
@@ -325,3 +326,54 @@ def test_a_url_may_say_that_it_leads_to_pgbouncer(query: str, expected: bool) ->
 def test_it_says_so_by_true_or_false_alone(said: str) -> None:
     with pytest.raises(SettingsError, match="neither true nor false"):
         is_through_pgbouncer(parse_url(f"postgresql://h/db?pgbouncer={said}"))
+
+
+HERE, ELSEWHERE = "as it leads to this machine", "DATABASE_URL leads to another machine"
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("environ", "is_taken", "why"),
+    [
+        ({}, False, ""),
+        ({"DATABASE_URL": ""}, False, ""),
+        ({"CI": "true"}, False, ""),
+        (A | {"CI": "true"}, True, "as CI is set"),
+        (A | {"CI": "1"}, True, "as CI is set"),
+        (A | {"CI": ""}, False, ELSEWHERE),
+        (A | {"CI": "false"}, False, ELSEWHERE),
+        (A | {"CI": "0"}, False, ELSEWHERE),
+        (A, False, ELSEWHERE),
+        ({"DATABASE_URL": "postgres://ann:geheim@localhost/app"}, True, HERE),
+        ({"DATABASE_URL": "postgresql+asyncpg://127.0.0.2:5433/app"}, True, HERE),
+        ({"DATABASE_URL": "postgresql://[::1]/app"}, True, HERE),
+        ({"DATABASE_URL": "postgresql:///app"}, True, HERE),
+        ({"DATABASE_URL": "postgresql:///app?host=/run/postgresql"}, True, HERE),
+        ({"DATABASE_URL": "postgresql:///app", "PGHOST": "db.shop.example"}, False, ELSEWHERE),
+        ({"DATABASE_URL": "postgresql:///app?host=db.shop.example"}, False, ELSEWHERE),
+        ({"DATABASE_URL": "postgresql:///app?host=localhost,10.0.0.1"}, False, ELSEWHERE),
+        ({"DATABASE_URL": "postgresql:///app?host=localhost&host=db"}, False, ELSEWHERE),
+        ({"DATABASE_URL": "postgresql://localhost/?hostaddr=10.0.0.1"}, False, ELSEWHERE),
+        ({"DATABASE_URL": "postgresql:///?service=shop"}, False, ELSEWHERE),
+        ({"DATABASE_URL": "postgresql://127.0.0.1.shop.example/"}, False, ELSEWHERE),
+        ({"DATABASE_URL": "mysql://localhost/app"}, False, "DATABASE_URL is not PostgreSQL's"),
+        ({"DATABASE_URL": "sqlite://", "CI": "true"}, False, "DATABASE_URL is not PostgreSQL's"),
+        (PARTS | {"CI": "true"}, False, ""),
+    ],
+)
+def test_tests_take_a_url_of_ci_or_of_this_machine(
+    environ: Mapping[str, str], is_taken: bool, why: str
+) -> None:
+    url, reason = for_tests(environ)
+    assert url == (parse_url(environ["DATABASE_URL"]) if is_taken else None)
+    assert why in reason
+    assert bool(why) == bool(reason)
+    assert "geheim" not in reason
+
+
+def test_tests_read_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setenv("CI", "true")
+    (tmp_path / ".env").write_text("DATABASE_URL=postgresql://localhost/app\n")
+    assert for_tests() == (None, "")

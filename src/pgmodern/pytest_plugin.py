@@ -6,8 +6,9 @@
         assert ArtistRepository(session).fuzzy("beetles")
 
 `--postgres` chooses the server: `container`, `embedded`, a `postgresql://` URL, or `auto`, which
-takes a container where Docker answers and the embedded server elsewhere. Your migrations run once
-a session, into a template; each test gets a clone of it. In `pytest.ini`:
+takes what `DATABASE_URL` names where CI sets it or where it leads to this machine, else a container
+where Docker answers, and the embedded server elsewhere. Your migrations run once a session, into a
+template; each test gets a clone of it. In `pytest.ini`:
 
     pgmodern_alembic_ini   the Alembic configuration (default: alembic.ini)
     pgmodern_image         the image, or the Dockerfile, of the container
@@ -225,11 +226,12 @@ def assert_uses_index() -> Callable[..., None]:
 
     PostgreSQL is asked for both plans of each statement (EXPLAIN, with the values and with
     GENERIC_PLAN). It chooses by size: where a test has but a few rows, `enable_seqscan=False` asks
-    whether the index can serve the read at all. From asynchronous code: `session.run_sync`.
+    whether the index can serve the read at all, and the failure says where that is the cure. From
+    asynchronous code: `session.run_sync`.
     """
-    from pgmodern.testing import fixtures
+    from pgmodern.testing.uses_index import assert_uses_index
 
-    return fixtures.assert_uses_index
+    return assert_uses_index
 
 
 async_engine = _asynchronous(_async_engine)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -54,6 +55,48 @@ def read(environ: Mapping[str, str] | None = None, directory: Path | None = None
         embedding_model=either.get("PGMODERN_EMBEDDING_MODEL") or None,
         embedding_key=either.get("PGMODERN_EMBEDDING_KEY") or None,
     )
+
+
+def for_tests(environ: Mapping[str, str] | None = None) -> tuple[URL | None, str]:
+    """Return the server that `DATABASE_URL` names for tests, or None, and why.
+
+    It is taken where `CI` is set, as a service container is there for the tests, and where it leads
+    to this machine. Any other may be a server that people work with, so tests are to be told of it
+    by name; and a `.env` is the application's.
+    """
+    environ = os.environ if environ is None else environ
+    named = environ.get("DATABASE_URL")
+    if not named:
+        return None, ""
+    try:
+        url = parse_url(named)
+    except SettingsError:
+        return None, "DATABASE_URL is not PostgreSQL's"
+    if environ.get("CI", "").lower() not in {"", "0", "false"}:
+        return url, "DATABASE_URL, as CI is set"
+    if all(_is_here(host) for host in _hosts(url, environ.get("PGHOST", ""))):
+        return url, "DATABASE_URL, as it leads to this machine"
+    return None, "DATABASE_URL leads to another machine; --postgres=URL takes it"
+
+
+def _hosts(url: URL, default: str) -> list[str]:
+    """Return the hosts to which libpq connects; one of a service is in a file of its own."""
+    if "service" in url.query:
+        return [f"service {url.query['service']}"]
+    given = [url.host or "", *url.normalized_query.get("host", ())]
+    addresses = list(url.normalized_query.get("hostaddr", ()))
+    hosts = ",".join([each for each in given if each] or [default])
+    return [*hosts.split(","), *addresses]
+
+
+def _is_here(host: str) -> bool:
+    """Tell whether a host is this machine: a socket's folder, or a loopback address."""
+    if host in {"", "localhost"} or host.startswith(("/", "@")):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _dotenv(path: Path) -> dict[str, str]:

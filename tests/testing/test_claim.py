@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
 
+from pgmodern.errors import DatabaseUnavailable
 from pgmodern.testing.claim import abandoned, claimed, new_name
 from pgmodern.testing.databases import ClonePool, create, drop
 from tests.kills import libpq
@@ -157,3 +158,12 @@ def test_through_a_pooler_nothing_is_claimed_or_dropped(
     with claimed(pooled(postgres_url), ALIVE) as run:
         assert run is None
         assert is_there(admin, left)
+
+
+@pytest.mark.quick
+def test_a_server_that_does_not_answer_is_named_without_the_password() -> None:
+    nobody = make_url("postgresql+psycopg://ann:geheim@127.0.0.1:1/db")
+    with pytest.raises(DatabaseUnavailable, match="DATABASE_URL") as raised, claimed(nobody, ALIVE):
+        pass
+    assert "127.0.0.1" in str(raised.value)
+    assert "geheim" not in str(raised.value)

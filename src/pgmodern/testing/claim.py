@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from pgmodern.engine import is_pooled
+from pgmodern.engine import is_pooled, unavailable
 from pgmodern.quoting import quoted
 
 _NAME = re.compile(r"pgmodern_test_(?P<run>[0-9a-f]{16})_[0-9a-f]{16}")
@@ -60,10 +60,10 @@ def claimed(server: URL, run: str) -> Iterator[str | None]:
     """Drop what runs left that are no more, and say that this one is alive; give its name.
 
     It gives None through a pooler, where a lock says nothing about whoever took it: then nothing
-    is dropped, and databases are to have names that no later run drops.
+    is dropped, and databases are to have names that no later run drops. Raises DatabaseUnavailable
+    where the server does not answer.
     """
-    engine = create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
+    with _connect(server) as connection:
         driver = connection.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
         if is_pooled(driver):
@@ -73,6 +73,14 @@ def claimed(server: URL, run: str) -> Iterator[str | None]:
         connection.execute(text(hold_sql(run)))
         _drop_abandoned(connection)
         yield run
+
+
+def _connect(server: URL) -> Connection:
+    engine = create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    try:
+        return engine.connect()
+    except DBAPIError as error:
+        raise unavailable(server, error) from error
 
 
 def _drop_abandoned(connection: Connection) -> None:

@@ -42,8 +42,14 @@ class Server:
     run: str | None = None
 
 
-def choose(asked: str, docker: Callable[[], str | None]) -> Choice:
-    """Decide on the server; `docker` returns None when Docker answers, else what is wrong."""
+def choose(
+    asked: str, docker: Callable[[], str | None], named: tuple[URL | None, str] = (None, "")
+) -> Choice:
+    """Decide on the server: what was asked for, what the environment names, or one that is started.
+
+    `docker` returns None when Docker answers, else what is wrong; `named` is of
+    `settings.for_tests`.
+    """
     if asked in {"container", "embedded"}:
         return Choice(asked, "--postgres says so")
     if asked != "auto":
@@ -54,10 +60,12 @@ def choose(asked: str, docker: Callable[[], str | None]) -> Choice:
                 "--postgres takes auto, container, embedded or a postgresql:// URL"
             ) from None
         return Choice(asked, "--postgres says so")
+    url, why = named
+    if url is not None:
+        return Choice(url.render_as_string(hide_password=False), f"auto: {why}")
     problem = docker()
-    if problem is None:
-        return Choice("container", "auto: Docker answers")
-    return Choice("embedded", f"auto: {problem}")
+    reasons = "; ".join(filter(None, [problem or "Docker answers", why]))
+    return Choice("embedded" if problem else "container", f"auto: {reasons}")
 
 
 def docker_answers() -> str | None:
