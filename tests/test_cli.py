@@ -308,11 +308,19 @@ def test_init_lays_down_a_project_and_says_what_is_next(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "written: my shop/migrations/env.py\n" in done.stdout
     assert "    cd 'my shop'\n" in done.stdout
-    assert "    alembic upgrade head\n" in done.stdout
+    assert "    alembic upgrade head\n    pytest\n" in done.stdout
     assert "Generating" not in done.stdout
     again = pgmodern(None, "init", cwd=tmp_path / "my shop")
     assert (again.returncode, again.stdout) == (0, "")
     assert again.stderr == "migrations/env.py calls pgmodern's run() already.\n"
+
+
+def test_init_says_what_it_left_out(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("mine")
+    done = pgmodern(None, "init", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "left out, as there is something already: .gitignore\n" in done.stdout
+    assert (tmp_path / ".gitignore").read_text() == "mine"
 
 
 def test_init_where_something_is_in_the_way_is_one_message(tmp_path: Path) -> None:

@@ -61,10 +61,11 @@ def shell(
     (libraries,) = (place / "venv" / "lib").glob("python*/site-packages")
     # What it depends on is here; only pgmodern is to be installed.
     (libraries / "here.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    alembic = place / "venv" / "bin" / "alembic"
-    alembic.write_text('#!/bin/sh\nexec python -m alembic "$@"\n')
-    alembic.chmod(0o755)
-    alembic.with_name("squawk").symlink_to(Path(sys.executable).with_name("squawk"))
+    binaries = place / "venv" / "bin"
+    for module in ("alembic", "pytest"):
+        (binaries / module).write_text(f'#!/bin/sh\nexec python -m {module} "$@"\n')
+        (binaries / module).chmod(0o755)
+    (binaries / "squawk").symlink_to(Path(sys.executable).with_name("squawk"))
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(place)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     environ = environ | {
@@ -76,7 +77,7 @@ def shell(
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     }
     environ.pop("PYTHONPATH", None)
-    return Shell(tmp_path, place / "venv" / "bin", environ)
+    return Shell(tmp_path, binaries, environ)
 
 
 @pytest.mark.reference

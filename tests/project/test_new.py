@@ -6,16 +6,19 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 from sqlalchemy import URL
 
 from pgmodern import settings
 from pgmodern.errors import ProjectError
 from pgmodern.project.new import TEMPLATES, lay_down
 from pgmodern.testing import DEFAULT_IMAGE
+from tests import commands
 from tests.conftest import ROOT, Completed
 from tests.project.files import contents
 from tests.project.ruff import assert_ruff_accepts
@@ -29,6 +32,7 @@ FILES = {
     ".env.example",
     ".github/workflows/migrations.yml",
 }
+BESIDE = {".gitignore", "requirements.txt", "conftest.py", "tests/test_products.py"}
 
 
 @pytest.fixture
@@ -39,13 +43,13 @@ def shop(tmp_path: Path) -> Path:
 
 
 @pytest.mark.quick
-@pytest.mark.quick
 def test_every_file_is_written_and_named(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("app = 1\n")
     (tmp_path / "migrations").mkdir()
-    written = lay_down(tmp_path)
-    assert set(contents(tmp_path)) == {*FILES, "app.py"}
-    assert {str(each.relative_to(tmp_path)) for each in written} == FILES
+    laid_down = lay_down(tmp_path)
+    assert set(contents(tmp_path)) == {*FILES, *BESIDE, "app.py"}
+    assert {str(each.relative_to(tmp_path)) for each in laid_down.written} == FILES | BESIDE
+    assert laid_down.left_out == []
     assert (tmp_path / "migrations" / "versions").is_dir()
 
 
@@ -74,7 +78,7 @@ def test_ruff_and_mypy_have_nothing_to_say(shop: Path) -> None:
     assert_ruff_accepts(shop)
     mypy = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir=/dev/null"]
     done = subprocess.run(
-        [*mypy, "models.py", "migrations/env.py"],
+        [*mypy, "models.py", "migrations/env.py", "conftest.py", "tests/test_products.py"],
         cwd=shop,
         capture_output=True,
         text=True,
@@ -92,10 +96,49 @@ def test_the_server_is_that_of_the_tests_and_for_this_machine_alone(shop: Path) 
     (job,) = workflow["jobs"].values()
     assert job["services"]["postgres"]["image"] == DEFAULT_IMAGE
     assert settings.read(job["env"], shop).url is not None
-    assert [each["run"] for each in job["steps"] if "run" in each][-2:] == [
+    assert [each["run"] for each in job["steps"] if "run" in each] == [
+        "pip install -r requirements.txt",
+        "pgmodern lint base:head --format github",
         "alembic upgrade head",
         "alembic check",
+        "pytest",
     ]
+
+
+def test_what_is_secret_or_made_by_a_run_is_kept_out_of_git(shop: Path) -> None:
+    (shop / ".env").write_bytes((shop / ".env.example").read_bytes())
+    for name in (".pgmodern/postgres", ".venv/bin", "__pycache__"):
+        (shop / name).mkdir(parents=True)
+        (shop / name / "file").touch()
+    subprocess.run(["git", "init", "-q"], cwd=shop, check=True)
+    listing = ["git", "ls-files", "--others", "--exclude-standard"]
+    done = subprocess.run(listing, cwd=shop, check=True, capture_output=True, text=True)
+    assert set(done.stdout.splitlines()) == FILES | BESIDE
+
+
+def test_what_it_requires_is_of_this_package(shop: Path) -> None:
+    (line,) = (shop / "requirements.txt").read_text().splitlines()
+    required = Requirement(line)
+    offered = metadata.metadata("pgmodern").get_all("Provides-Extra") or []
+    assert required.name == "pgmodern"
+    assert required.extras <= set(offered)
+    assert required.specifier.contains(metadata.version("pgmodern"))
+
+
+def test_its_test_passes_before_and_after_the_first_revision(
+    shop: Path, empty_database_url: URL, alembic: Callable[..., Completed], environ: dict[str, str]
+) -> None:
+    def passes() -> bool:
+        url = empty_database_url.render_as_string(hide_password=False)
+        command = ["-q", f"--postgres={url}", "-p", "no:cacheprovider"]
+        done = commands.run(command, module="pytest", cwd=shop, env=environ)
+        return done.returncode == 0 or pytest.fail(done.stdout + done.stderr)
+
+    assert passes()
+    for command in (["revision", "--autogenerate", "-m", "products"], ["upgrade", "head"]):
+        done = alembic(*command, url=empty_database_url, ini=shop / "alembic.ini")
+        assert done.returncode == 0, done.stderr
+    assert passes()
 
 
 def test_one_env_file_serves_docker_compose_and_pgmodern(shop: Path) -> None:
@@ -146,6 +189,30 @@ def test_nothing_is_written_where_a_file_is_there(name: str, tmp_path: Path) -> 
         lay_down(tmp_path)
     assert str(tmp_path / Path(name).parts[0]) in str(raised.value)
     assert contents(tmp_path) == {name: b"mine"}
+
+
+@pytest.mark.parametrize(
+    ("names", "left_out"),
+    [
+        ([".gitignore"], {".gitignore"}),
+        (["requirements.txt"], {"requirements.txt"}),
+        (["conftest.py"], {"conftest.py", "tests/test_products.py"}),
+        (["tests/test_products.py", ".gitignore"], BESIDE - {"requirements.txt"}),
+        (["tests"], {"conftest.py", "tests/test_products.py"}),
+        (sorted(BESIDE), BESIDE),
+    ],
+)
+def test_what_others_have_too_is_kept_as_it_is(
+    names: list[str], left_out: set[str], tmp_path: Path
+) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    laid_down = lay_down(tmp_path)
+    assert {str(each.relative_to(tmp_path)) for each in laid_down.left_out} == left_out
+    there = contents(tmp_path)
+    assert {name: there[name] for name in names} == dict.fromkeys(names, b"mine")
+    assert set(there) == {*FILES, *BESIDE - left_out, *names}
 
 
 @pytest.mark.parametrize("name", ["shop", "shop/.github", "shop/.github/workflows"])

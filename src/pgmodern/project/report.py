@@ -1,24 +1,28 @@
 """What a terminal shows of a project, beside the diff of its env.py."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import indent
 
 from rich.console import Console
 
 from pgmodern.project.existing import Changes
+from pgmodern.project.new import LaidDown
 
 _NEXT = """\
 cp .env.example .env && docker compose up -d --wait    # or neither: the embedded server is used
 alembic revision --autogenerate -m "add products"
-alembic upgrade head"""
+alembic upgrade head
+pytest"""
 
 
-def laid_down(console: Console, directory: Path, files: Sequence[Path]) -> None:
+def laid_down(console: Console, directory: Path, project: LaidDown) -> None:
     """Print the files of a new project, and what to do next."""
-    for each in files:
+    for each in project.written:
         _print(console, f"written: {each}")
+    for each in project.left_out:
+        _print(console, f"left out, as there is something already: {each}")
     enter = f"{shlex.join(['cd', *there])}\n" if (there := _elsewhere(directory)) else ""
     _print(console, f"\nNext:\n{indent(enter + _NEXT, '    ')}")
 
