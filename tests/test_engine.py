@@ -1,6 +1,7 @@
 """Engines for application code."""
 
 import asyncio
+import sys
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -384,3 +385,10 @@ def test_an_old_server_is_refused_with_both_versions_named() -> None:
     require_server(MINIMUM_SERVER)
     with pytest.raises(ServerTooOld, match=rf"PostgreSQL 13\b.*\b{MINIMUM_SERVER} or later"):
         require_server(13)
+
+
+@pytest.mark.quick
+def test_asyncpg_that_is_not_installed_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    with pytest.raises(SettingsError, match=r"pgmodern\[asyncpg\]"):
+        create_async_engine("postgresql+asyncpg://h/db")

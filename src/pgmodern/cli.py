@@ -89,11 +89,13 @@ def main() -> None:
         app()
     except Exception as error:
         from pgmodern.errors import PgmodernError
+        from pgmodern.requirements import explained
+        from pgmodern.terminal import leave
 
-        if not isinstance(error, PgmodernError):
+        ours = explained(error) if isinstance(error, ImportError) else error
+        if not isinstance(ours, PgmodernError):
             raise
-        sys.stderr.write(f"error: {error}\n")
-        raise SystemExit(1) from None
+        leave(ours)
 
 
 @contextmanager

@@ -64,7 +64,8 @@ def create_async_engine(
     """Return the asynchronous twin of `create_engine`; a URL may name asyncpg, too.
 
     asyncpg prepares every statement. Through PgBouncer it keeps none and gives none a name; as it
-    executes what it has prepared by a second message, AUTOCOMMIT raises SettingsError there.
+    executes what it has prepared by a second message, AUTOCOMMIT raises SettingsError there. SettingsError
+    is raised also where asyncpg is named and not installed.
     """
     parsed = parse_url(url, DRIVERS)
     pgbouncer = is_through_pgbouncer(parsed) if pgbouncer is None else pgbouncer
@@ -72,7 +73,15 @@ def create_async_engine(
     arguments = _asyncpg_arguments if is_asyncpg else _psycopg_arguments
     connect_args = arguments(kwargs, pgbouncer=pgbouncer)
     options = _preset(preset) | kwargs | connect_args
-    engine = sa_create_async_engine(without_pgbouncer(parsed), **options)
+    try:
+        engine = sa_create_async_engine(without_pgbouncer(parsed), **options)
+    except ModuleNotFoundError as error:
+        if error.name != "asyncpg":
+            raise
+        raise SettingsError(
+            "The URL names the driver asyncpg, which is not installed.",
+            "Run: pip install 'pgmodern[asyncpg]', or write postgresql+psycopg://.",
+        ) from None
     if is_asyncpg and pgbouncer and not options["connect_args"]["statement_cache_size"]:
         _refuse_autocommit(engine.sync_engine, options)
     _equip(engine.sync_engine)

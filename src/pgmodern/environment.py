@@ -1,7 +1,6 @@
 """`run()` is the whole of a user's env.py: connection, preflight, bounded waiting, offline SQL."""
 
 import logging.config
-import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -42,6 +41,7 @@ from pgmodern.operations.replaced_column import is_own_name
 from pgmodern.revisions import Heads, Steps, plan, void_after
 from pgmodern.runner import after_the_last, alone, require_alone, require_another, shared
 from pgmodern.session import settled
+from pgmodern.terminal import is_alembic_command, leave
 from pgmodern.unfinished import STATE, drop_state, forget_revisions, keeping
 
 log = logging.getLogger("pgmodern")
@@ -103,16 +103,9 @@ def run(
             with cured(), _connection() as connection:
                 _run_online(connection, given, policy)
     except PgmodernError as error:
-        if not _is_command():
+        if not is_alembic_command():
             raise
-        sys.stderr.write(f"error: {error}\n")
-        raise SystemExit(1) from None
-
-
-def _is_command() -> bool:
-    """Tell whether Alembic's command line runs, and not a program."""
-    config = getattr(context, "config", None)
-    return config is not None and config.cmd_opts is not None
+        leave(error)
 
 
 def _configure_logging() -> None:
