@@ -17,7 +17,8 @@ from sqlalchemy import URL, Engine, MetaData, insert, text
 from sqlalchemy.orm import Session
 
 from pgmodern import cli, tuning
-from pgmodern.errors import SettingsError
+from pgmodern import engine as pgmodern_engine
+from pgmodern.errors import ServerTooOld, SettingsError
 from pgmodern.reference.audio import Sample, SampleEmbedding
 from pgmodern.reference.music import AILog, Artist, Base
 from tests import commands
@@ -72,6 +73,16 @@ def test_check_looks_for_your_own_models(database_url: URL, tmp_path: Path) -> N
     result = pgmodern(database_url, "check", "--models", "app:metadata", cwd=tmp_path)
     assert result.returncode == 1, result.stderr
     assert "ix_things_size" in result.stdout
+
+
+@pytest.mark.quick
+def test_a_server_that_is_too_old_is_said_by_every_command(
+    postgres_url: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", postgres_url.render_as_string(hide_password=False))
+    monkeypatch.setattr(pgmodern_engine, "MINIMUM_SERVER", 99)
+    with pytest.raises(ServerTooOld, match="99 or later"), cli._engine() as engine:
+        engine.connect()
 
 
 @pytest.mark.quick

@@ -101,14 +101,20 @@ def main() -> None:
 @contextmanager
 def _engine() -> Iterator[Engine]:
     from psycopg.errors import UndefinedTable
+    from sqlalchemy import event
     from sqlalchemy.exc import DBAPIError
 
-    from pgmodern.engine import create_engine, unavailable
+    from pgmodern.engine import create_engine, require_server, unavailable
     from pgmodern.environment import database_url
     from pgmodern.errors import MigrationError
 
     url = database_url()
     engine = create_engine(url)
+    event.listen(
+        engine,
+        "connect",
+        lambda driver, _: require_server(driver.info.server_version // 10_000),
+    )
     try:
         yield engine
     except DBAPIError as error:
