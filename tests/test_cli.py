@@ -314,6 +314,20 @@ def test_demo_answers_and_exits_0(database_url: URL) -> None:
     assert "Bohemian Rhapsody, Queen" in result.stdout
 
 
+def test_demo_without_the_local_model_says_what_it_leaves_out(
+    database_url: URL,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setitem(sys.modules, "wordllama", None)
+    monkeypatch.setenv("DATABASE_URL", database_url.render_as_string(hide_password=False))
+    cli.demo()
+    assert "Bohemian Rhapsody, Queen" in capsys.readouterr().out
+    assert "There is no search by meaning: The local model is not installed." in caplog.text
+    assert "pip install 'pgmodern[local]'" in caplog.text
+
+
 def test_init_lays_down_a_project_and_says_what_is_next(tmp_path: Path) -> None:
     done = pgmodern(None, "init", "my shop", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -34,6 +34,15 @@ def test_each_question_has_an_answer_and_an_index_and_twice_is_the_same(engine: 
             assert index in text
 
 
+def test_without_a_model_all_but_the_search_by_meaning_is_answered(engine: Engine) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    demo.run(engine, None, console)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "Bohemian Rhapsody, Queen" in shown
+    assert "ix_archives_year" in shown
+    assert "More like this" not in shown
+
+
 @pytest.mark.quick
 @pytest.mark.local
 def test_without_the_schema_it_says_what_to_run(empty_database_url: URL) -> None:

@@ -1,6 +1,7 @@
 """The embedded server: started on demand, stopped when nobody uses it."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -120,8 +121,40 @@ def test_what_is_no_data_directory_is_left_as_it_was(home: Path) -> None:
     assert (data / "thesis.txt").read_text() == "years of work"
 
 
+@pytest.mark.parametrize("name", ["my projects", "müsli & (co); 'x' *"])
+def test_a_path_that_a_shell_would_split_works(name: str, home: Path) -> None:
+    statement = "SELECT current_setting('unix_socket_directories')"
+    for _ in range(2):
+        socket = Path(_ask(home / name, statement))
+        assert re.fullmatch(r"[\w./-]{1,80}", str(socket))
+        assert not socket.exists()
+        assert socket != home / name / "postgres"
+    assert (home / name / "postgres" / "PG_VERSION").is_file()
+    assert _ask(home / name, "SELECT 1", "delete") == "1"
+
+
+def test_folders_above_the_data_are_as_they_were(home: Path) -> None:
+    closed = home / "closed"
+    closed.mkdir(mode=0o700)
+    for end in ("keep", "delete"):
+        # It reads the folder of the binaries, too.
+        assert _ask(closed / "home", "SELECT count(*) > 9 FROM pg_available_extensions", end) == (
+            "True"
+        )
+        assert closed.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_administrators_run_is_found_in_a_path_without_sbin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    with embedded._environment():
+        assert os.environ["PATH"] == "/usr/bin:/bin:/usr/sbin:/sbin"
+    assert os.environ["PATH"] == "/usr/bin:/bin"
+
+
 @pytest.mark.quick
-@pytest.mark.parametrize("name", ["with space", "$(touch pwned)"])
+@pytest.mark.parametrize("name", ["a $(touch pwned)", "`touch pwned`", 'a"b', "a\\b", "a\nb"])
 def test_a_path_that_a_shell_would_read_is_refused(
     name: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -423,10 +423,9 @@ def _table(findings: list[Finding]) -> Table:
 def demo() -> None:
     """Load the sample and answer a handful of questions, with latency and index."""
     from pgmodern import demo as demonstration
-    from pgmodern import embedders, settings
 
     with _engine() as engine:
-        demonstration.run(engine, embedders.from_settings(settings.read()), _console())
+        demonstration.run(engine, _model("meaning"), _console())
 
 
 @embed.command("ai-logs", epilog="Example:  pgmodern embed ai-logs --all")
@@ -498,16 +497,17 @@ def serve(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # What people search for belongs in no log.
     engine = create_async_engine(database_url(), preset="web", hide_parameters=True)
-    application = create_app(engine, embedder=_model())
+    application = create_app(engine, embedder=_model("vibe"))
     uvicorn.run(application, host=host, port=port, access_log=False)
 
 
-def _model() -> Embedder | None:
+def _model(search: str) -> Embedder | None:
+    """Return the model that a search needs; without one, say that there is no such search."""
     from pgmodern import embedders, settings
     from pgmodern.errors import EmbedderError
 
     try:
         return embedders.from_settings(settings.read())
     except EmbedderError as error:  # the other searches do without
-        log.warning("There is no search by vibe: %s", error)
+        log.warning("There is no search by %s: %s", search, error)
         return None

@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
@@ -39,21 +37,20 @@ class Answer:
     indexes: Sequence[str]
 
 
-def run(engine: Engine, embedder: Embedder, console: Console) -> None:
-    """Load the sample, embed its logs, and print questions with answer, latency and index."""
+def run(engine: Engine, embedder: Embedder | None, console: Console) -> None:
+    """Load the sample, embed its logs, and print questions with answer, latency and index.
+
+    Without an embedder nothing is embedded, and no question of meaning is asked.
+    """
     _require_schema(engine)
     shipped = sample.read()
     sample.load(engine, shipped)
-    embed_ai_logs(engine, embedder)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("ANALYZE ai_interaction_embeddings"))
+    of_meaning = {} if embedder is None else _questions_of_meaning(engine, embedder)
     console.print(
         f"\n[bold]{len(shipped.songs):,} songs and {len(shipped.playlists):,} playlists[/bold] "
         f"({shipped.origin})"
     )
-    wish = "a slow sad song about losing love"
-    (vector,) = padded(embedder.embed([wish]), EMBEDDING_DIMENSIONS)
-    for question, ask in _questions(wish, vector).items():
+    for question, ask in (_QUESTIONS | of_meaning).items():
         _show(console, question, answer(engine, ask))
 
 
@@ -71,35 +68,45 @@ def _lines(found: Iterable[Any], *names: str, score: bool = True) -> list[str]:
     ]
 
 
-def _questions(wish: str, vector: NDArray[np.float32]) -> dict[str, Ask]:
-    track = ("title", "artist")
+_TRACK = ("title", "artist")
+_QUESTIONS: dict[str, Ask] = {
+    "Which song is “Bohemain Rapsody”? (two typos)": lambda session: _lines(
+        TrackRepository(session).fuzzy("Bohemain Rapsody", _SHOWN), *_TRACK
+    ),
+    "Who are the “Beetles”?": lambda session: _lines(
+        ArtistRepository(session).fuzzy("Beetles", _SHOWN), "name"
+    ),
+    'Which titles say "how deep is your love", as a phrase?': lambda session: _lines(
+        TrackRepository(session).full_text('"how deep is your love"', _SHOWN), *_TRACK
+    ),
+    "Love songs that are not about forever: love -forever": lambda session: _lines(
+        TrackRepository(session).full_text("love -forever", _SHOWN), *_TRACK
+    ),
+    "Typing “I want to h…”": lambda session: _lines(
+        TrackRepository(session).suggest("I want to h", _SHOWN), *_TRACK
+    ),
+    "Which playlists hold Madonna?": lambda session: _lines(
+        ArchiveRepository(session).holding_artist("Madonna", _SHOWN).rows, "name", score=False
+    ),
+    "Which playlists are of the years 1984 and 1985?": lambda session: _lines(
+        ArchiveRepository(session).with_key_between("year", 1984, 1985, _SHOWN).rows,
+        "name",
+        score=False,
+    ),
+}
+
+
+def _questions_of_meaning(engine: Engine, embedder: Embedder) -> dict[str, Ask]:
+    """Embed what the sample's people asked for; return a question that only that answers."""
+    embed_ai_logs(engine, embedder)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE ai_interaction_embeddings"))
+    wish = "a slow sad song about losing love"
+    (vector,) = padded(embedder.embed([wish]), EMBEDDING_DIMENSIONS)
     return {
-        "Which song is “Bohemain Rapsody”? (two typos)": lambda session: _lines(
-            TrackRepository(session).fuzzy("Bohemain Rapsody", _SHOWN), *track
-        ),
-        "Who are the “Beetles”?": lambda session: _lines(
-            ArtistRepository(session).fuzzy("Beetles", _SHOWN), "name"
-        ),
-        'Which titles say "how deep is your love", as a phrase?': lambda session: _lines(
-            TrackRepository(session).full_text('"how deep is your love"', _SHOWN), *track
-        ),
-        "Love songs that are not about forever: love -forever": lambda session: _lines(
-            TrackRepository(session).full_text("love -forever", _SHOWN), *track
-        ),
-        "Typing “I want to h…”": lambda session: _lines(
-            TrackRepository(session).suggest("I want to h", _SHOWN), *track
-        ),
-        "Which playlists hold Madonna?": lambda session: _lines(
-            ArchiveRepository(session).holding_artist("Madonna", _SHOWN).rows, "name", score=False
-        ),
-        "Which playlists are of the years 1984 and 1985?": lambda session: _lines(
-            ArchiveRepository(session).with_key_between("year", 1984, 1985, _SHOWN).rows,
-            "name",
-            score=False,
-        ),
         f"More like this: “{wish}”": lambda session: _lines(
             AIInteractionEmbeddingRepository(session).similar(vector, _SHOWN), "prompt"
-        ),
+        )
     }
 
 
