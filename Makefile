@@ -3,10 +3,9 @@ BIN := .venv/bin
 
 .PHONY: demo test coverage quick lint twins bench lock sample clean
 
-## demo: a database from nothing to an answer
+## demo: a database from nothing to an answer, on the embedded server or on DEMO_URL
 demo: .venv/ready
-	$(BIN)/alembic upgrade head
-	$(BIN)/pgmodern demo
+	$(BIN)/python -m tools.demo
 
 ## test: everything that must hold, on every PostgreSQL that can be had here; a table of minutes ends it
 test: .venv/ready
