@@ -54,6 +54,7 @@ def shell(
     environ: dict[str, str],
     empty_database_url: URL,
     tmp_path_factory: pytest.TempPathFactory,
+    wheel: Path,
 ) -> Shell:
     """A shell in an empty folder, in which pgmodern can be installed from a wheel."""
     place = tmp_path_factory.mktemp("installed")
@@ -66,13 +67,11 @@ def shell(
         (binaries / module).write_text(f'#!/bin/sh\nexec python -m {module} "$@"\n')
         (binaries / module).chmod(0o755)
     (binaries / "squawk").symlink_to(Path(sys.executable).with_name("squawk"))
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(place)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     environ = environ | {
         "DATABASE_URL": libpq(empty_database_url),
         "PIP_NO_INDEX": "1",
         "PIP_NO_DEPS": "1",
-        "PIP_FIND_LINKS": str(place),
+        "PIP_FIND_LINKS": str(wheel.parent),
         "PIP_IGNORE_INSTALLED": "1",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     }
