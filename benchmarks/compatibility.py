@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 from sqlalchemy import Engine
 
+from benchmarks import workers
 from benchmarks.dataset import Dataset
 from benchmarks.report import Figure, Report
 from tools import dialect_suite
@@ -20,6 +21,7 @@ from tools import dialect_suite
 PACKAGE = Path(__file__).parents[1] / "src" / "pgmodern"
 BIN = Path(sys.executable).parent
 PROCESSES = 11
+_WRITES_NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 # What is started, and what it is compared with; the goal is how many times as long it may take.
 STARTS: dict[str, tuple[Sequence[str], Sequence[str], float]] = {
     "import pgmodern": (
@@ -42,7 +44,10 @@ STARTS: dict[str, tuple[Sequence[str], Sequence[str], float]] = {
 
 
 def ask(_engine: Engine, _dataset: Dataset) -> Report:
-    """Run SQLAlchemy's tests of a dialect over both engines, and start what people start."""
+    """Run SQLAlchemy's tests of a dialect over both engines, and start what people start.
+
+    Tests of a user's are run in workers of pytest-xdist, and without.
+    """
     figures: list[Figure] = []
     for result in dialect_suite.compared():
         stock, ours = (Counter(found.values())["passed"] for found in (result.stock, result.ours))
@@ -58,7 +63,11 @@ def ask(_engine: Engine, _dataset: Dataset) -> Report:
                 Figure(f"{what}, {how}", taken * 1000, "ms", baseline * 1000),
                 Figure(f"{what}, {how}: times", taken / baseline, "x", at_most=at_most),
             ]
-    notes = [f"Medians of {PROCESSES} processes, in turns. The dialect suite deselects nothing."]
+    figures += workers.figures()
+    notes = [
+        f"Medians of {PROCESSES} processes, in turns. The dialect suite deselects nothing.",
+        f"Tests in workers: medians of {workers.TURNS} runs, in turns, beside one process.",
+    ]
     return Report("Compatibility: what others notice of pgmodern", "theirs", figures, notes)
 
 
@@ -77,9 +86,9 @@ def _medians(ours: Sequence[str], theirs: Sequence[str], *, cached: bool) -> tup
 
 
 def _start(command: Sequence[str], folder: str, *, cached: bool) -> float:
-    env = dict(os.environ)
+    env = {name: value for name, value in os.environ.items() if name != _WRITES_NO_BYTECODE}
     if not cached:
-        env["PYTHONDONTWRITEBYTECODE"] = "1"
+        env[_WRITES_NO_BYTECODE] = "1"
         for cache in PACKAGE.rglob("__pycache__"):
             shutil.rmtree(cache)
     started = time.perf_counter()

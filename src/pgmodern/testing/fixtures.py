@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import URL, Engine
 from sqlalchemy import create_engine as create_stock_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -87,6 +85,10 @@ def _server(config: pytest.Config, url: URL) -> Iterator[Server]:
 
 def migrate(url: URL, ini: Path, revision: str = "head") -> None:
     """Upgrade a database; nothing stays connected to it."""
+    # Of the workers of pytest-xdist but one needs Alembic.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
     engine = create_stock_engine(url, poolclass=NullPool)
     attributes = {"connection": engine, "driver": _driver()}
     command.upgrade(Config(ini, attributes=attributes), revision)
