@@ -493,10 +493,10 @@ def test_databases_that_a_killed_run_left_on_a_named_server_are_dropped_by_the_n
             connection.execute(text(f"CREATE DATABASE {name}"))
     before = _databases(guarded_server)
     project.makepyfile(dedent(TEST_THAT_GOES_ON_WHEN_TOLD))
-    options = [f"--postgres={_plain(guarded_server)}", "-n1"]
-    alive, _, _ = _running(project, temporary, environ, *options)
+    named = f"--postgres={_plain(guarded_server)}"
+    alive, _, _ = _running(project, temporary, environ, named)
     of_the_living = _databases(guarded_server) - before
-    killed, _, _ = _running(project, temporary, environ, *options)
+    killed, _, _ = _running(project, temporary, environ, named, "-n1")
     killed.kill()
     killed.wait()
     until(lambda: _is_used_by_nobody(server, of_the_living))
@@ -504,7 +504,7 @@ def test_databases_that_a_killed_run_left_on_a_named_server_are_dropped_by_the_n
     assert left
 
     (project.path / "go").touch()
-    project.runpytest_subprocess(*options).assert_outcomes(passed=3)
+    project.runpytest_subprocess(named).assert_outcomes(passed=3)
     assert not _databases(guarded_server) & left
     assert alive.wait(60) == 0
     assert _databases(guarded_server) == before

@@ -63,6 +63,7 @@ def test_only_what_bears_the_name_of_a_run_that_is_no_more_is_abandoned() -> Non
     assert abandoned([*OF_OTHERS, left, kept], {ALIVE}) == [left]
 
 
+@pytest.mark.quick
 def test_what_a_run_left_is_dropped_by_the_next_and_its_own_is_kept(
     postgres_url: URL, admin: psycopg.Connection, made: Callable[..., str]
 ) -> None:

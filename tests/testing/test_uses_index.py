@@ -71,6 +71,7 @@ def test_of_many_rows_the_planner_is_believed(
     assert_uses_index(notes, lambda: find(notes), WORDS)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("enable_seqscan", [True, False])
 def test_an_index_that_cannot_serve_the_read_is_shown(
     enable_seqscan: bool, notes: Session, assert_uses_index: AssertUsesIndex
