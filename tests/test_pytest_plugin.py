@@ -497,8 +497,10 @@ def test_databases_that_a_killed_run_left_on_a_named_server_are_dropped_by_the_n
     alive, _, _ = _running(project, temporary, environ, named)
     of_the_living = _databases(guarded_server) - before
     killed, _, _ = _running(project, temporary, environ, named, "-n1")
-    killed.kill()
-    killed.wait()
+    # A worker lives on for a while, and so does its run.
+    for process in [*psutil.Process(killed.pid).children(), killed]:
+        process.kill()
+        process.wait()
     until(lambda: _is_used_by_nobody(server, of_the_living))
     left = _databases(guarded_server) - before - of_the_living
     assert left
