@@ -49,7 +49,7 @@ from pgmodern.engine import (
     require_server,
     unavailable,
 )
-from pgmodern.errors import ServerTooOld, SettingsError
+from pgmodern.errors import PackageUnavailable, ServerTooOld, SettingsError
 from pgmodern.locks import driver
 
 # Nothing listens there, so whatever connects fails.
@@ -390,5 +390,5 @@ def test_an_old_server_is_refused_with_both_versions_named() -> None:
 @pytest.mark.quick
 def test_asyncpg_that_is_not_installed_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "asyncpg", None)
-    with pytest.raises(SettingsError, match=r"pgmodern\[asyncpg\]"):
+    with pytest.raises(PackageUnavailable, match=r"pgmodern\[asyncpg\]"):
         create_async_engine("postgresql+asyncpg://h/db")

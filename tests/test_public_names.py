@@ -28,6 +28,7 @@ PUBLIC = {
         "LoadError",
         "LockPolicy",
         "MigrationError",
+        "PackageUnavailable",
         "PgmodernError",
         "ProjectError",
         "ServerTooOld",

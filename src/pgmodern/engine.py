@@ -13,7 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.ext.asyncio import create_async_engine as sa_create_async_engine
 from sqlalchemy.pool import NullPool
 
-from pgmodern.errors import DatabaseUnavailable, ServerTooOld, SettingsError
+from pgmodern.errors import (
+    DatabaseUnavailable,
+    PackageUnavailable,
+    ServerTooOld,
+    SettingsError,
+)
 from pgmodern.settings import DRIVERS, is_through_pgbouncer, parse_url, without_pgbouncer
 from pgmodern.types import HalfVector, SparseVector, Vector
 from pgmodern.types.wire import send_in_binary
@@ -64,8 +69,8 @@ def create_async_engine(
     """Return the asynchronous twin of `create_engine`; a URL may name asyncpg, too.
 
     asyncpg prepares every statement. Through PgBouncer it keeps none and gives none a name; as it
-    executes what it has prepared by a second message, AUTOCOMMIT raises SettingsError there. SettingsError
-    is raised also where asyncpg is named and not installed.
+    executes what it has prepared by a second message, AUTOCOMMIT raises SettingsError there. Where
+    asyncpg is not installed, PackageUnavailable is raised.
     """
     parsed = parse_url(url, DRIVERS)
     pgbouncer = is_through_pgbouncer(parsed) if pgbouncer is None else pgbouncer
@@ -78,7 +83,7 @@ def create_async_engine(
     except ModuleNotFoundError as error:
         if error.name != "asyncpg":
             raise
-        raise SettingsError(
+        raise PackageUnavailable(
             "The URL names the driver asyncpg, which is not installed.",
             "Run: pip install 'pgmodern[asyncpg]', or write postgresql+psycopg://.",
         ) from None

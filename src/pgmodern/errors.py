@@ -3,6 +3,7 @@
     PgmodernError
     ├── SettingsError         the environment names no usable database or embedder
     ├── DatabaseUnavailable   the server cannot be reached, or turned us away
+    ├── PackageUnavailable    a package that pgmodern needs is not installed, or does not load
     ├── ServerTooOld          the server's major version is not supported
     ├── ExtensionError        an extension is absent, too old or may not be created
     ├── DeclarationError      an index that no column of the model can have
@@ -14,7 +15,8 @@
     └── DocumentError         a document or path that JSONB cannot hold or read
 
 `VectorError` and `DocumentError` are also `ValueError`: they speak of an argument, and they are
-raised before it reaches the server.
+raised before it reaches the server. `PackageUnavailable` is also `ImportError`, for whoever can do
+without pgmodern.
 """
 
 from sqlalchemy.exc import DontWrapMixin
@@ -38,6 +40,10 @@ class SettingsError(PgmodernError):
 
 class DatabaseUnavailable(PgmodernError):
     """The server cannot be reached, or turned us away."""
+
+
+class PackageUnavailable(PgmodernError, ImportError):
+    """A package that pgmodern needs is not installed, or does not load."""
 
 
 class ServerTooOld(PgmodernError):

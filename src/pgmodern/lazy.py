@@ -35,4 +35,5 @@ def _explain(error: ImportError) -> None:
         return
     if is_alembic_command():
         leave(ours)
-    raise ours from error
+    if ours is not error:
+        raise ours from error

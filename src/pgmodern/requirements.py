@@ -3,7 +3,7 @@
 import sys
 import traceback
 
-from pgmodern.errors import PgmodernError, SettingsError
+from pgmodern.errors import PackageUnavailable
 
 NAMES = frozenset(
     {"alembic", "dotenv", "numpy", "pgvector", "psycopg", "rich", "sqlalchemy", "typer"}
@@ -11,8 +11,10 @@ NAMES = frozenset(
 """What pyproject.toml requires, by the names that are imported."""
 
 
-def explained(error: ImportError) -> PgmodernError | None:
+def explained(error: ImportError) -> PackageUnavailable | None:
     """Return the error of ours for a package that is missing, or does not load; None for others."""
+    if isinstance(error, PackageUnavailable):
+        return error
     package = (error.name or _raised_in(error)).partition(".")[0]
     if package not in NAMES:
         return None
@@ -20,7 +22,7 @@ def explained(error: ImportError) -> PgmodernError | None:
     is_missing = isinstance(error, ModuleNotFoundError)
     why = "is not installed." if is_missing else f"does not load: {first}"
     python = ".".join(map(str, sys.version_info[:2]))
-    return SettingsError(
+    return PackageUnavailable(
         f"pgmodern needs the package {package}, which {why}",
         "Run: pip install pgmodern, which installs all that it needs. "
         f"Where pip finds no wheel for Python {python}, use a Python that has one.",
