@@ -43,9 +43,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="kill before every statement, not only before some",
     )
     parser.addoption(
-        "--kill-seed",
+        "--seed", type=int, help="draw the same kills and tests as the run that printed this number"
+    )
+    parser.addoption(
+        "--sample",
         type=int,
-        help="kill before the same statements as the run that printed this number",
+        default=1,
+        help="of the tests that are not quick run one in so many, drawn by the seed",
     )
     parser.addoption(
         "--models",
@@ -55,20 +59,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Draw before which statements the proofs kill; a worker of pytest-xdist is told."""
-    seed = getattr(config, "workerinput", {}).get("kill_seed", config.getoption("--kill-seed"))
+    """Choose the seed of all that is drawn; a worker of pytest-xdist is told."""
+    seed = getattr(config, "workerinput", {}).get("seed", config.getoption("--seed"))
     config.stash[SEED] = random.randrange(1 << 32) if seed is None else seed
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Have every worker of pytest-xdist kill by the seed that the header tells."""
-    node.workerinput["kill_seed"] = node.config.stash[SEED]
+    """Have every worker of pytest-xdist draw by the seed that the header tells."""
+    node.workerinput["seed"] = node.config.stash[SEED]
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by the fixtures that they take.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark tests by the fixtures that they take, and leave out those that `--sample` does not draw.
 
     Those that ask a server, as only these can say something new on a second one, those that take
     the reference schemas, which need extensions that not every server has, and those that kill,
@@ -85,6 +89,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("contrib")
         if fixtures & {"proof", "struck", "selection"}:
             item.add_marker("kills")
+    drawn = {item for item in items if _is_drawn(item, config)}
+    config.hook.pytest_deselected(items=[item for item in items if item not in drawn])
+    items[:] = [item for item in items if item in drawn]
+
+
+def _is_drawn(item: pytest.Item, config: pytest.Config) -> bool:
+    if item.get_closest_marker("quick"):
+        return True
+    chance = random.Random(f"{config.stash[SEED]}:{item.nodeid}")
+    return chance.randrange(config.getoption("--sample")) == 0
 
 
 def pytest_collection_finish() -> None:
@@ -93,8 +107,8 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    """Say how the kills of this run can be had again."""
-    return f"kills: --kill-seed={config.stash[SEED]}"
+    """Say how what this run draws can be had again."""
+    return f"drawn: --seed={config.stash[SEED]}"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

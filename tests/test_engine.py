@@ -219,6 +219,7 @@ def test_prepared_statements_through_pgbouncer_need_a_libpq_that_closes_them(
     create: Create, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = {"prepare_threshold": 3}
+    monkeypatch.setattr(psycopg.capabilities, "has_send_close_prepared", lambda: True)
     create(NOWHERE, pgbouncer=True, connect_args=asked)
     monkeypatch.setattr(psycopg.capabilities, "has_send_close_prepared", lambda: False)
     with pytest.raises(SettingsError, match="need libpq 17"):

@@ -6,6 +6,8 @@ them. What a corner reports, as JUnit's XML, is left in `.suite` beside what it 
 """
 
 import argparse
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -29,11 +31,13 @@ _EMBEDDED = "--postgres=embedded"
 class Corner:
     """What pytest runs on, and the marks of the tests that can be asked of a server.
 
-    `run` takes pytest's options and where its output goes, and returns the exit code.
+    `run` takes pytest's options and where its output goes, and returns the exit code. `needs`
+    returns what is missing on this machine.
     """
 
     run: Callable[[Sequence[str], IO[str]], int]
     marks: str | None = None
+    needs: Callable[[], str | None] = lambda: None
 
     def selection(self, *, everything: bool) -> str:
         """Return which tests are run: on other libraries never more than the quick ones."""
@@ -165,11 +169,25 @@ def _on_bare_server(options: Sequence[str], output: IO[str]) -> int:
             server.cleanup()
 
 
+def _docker() -> str | None:
+    asked = shutil.which("docker") and subprocess.run(
+        ["docker", "info"], check=False, capture_output=True
+    )
+    return None if asked and not asked.returncode else "Docker does not answer"
+
+
+def _debians_server() -> str | None:
+    is_there = shutil.which("pg_virtualenv") and Path("/usr/lib/postgresql/15/bin").is_dir()
+    return None if is_there else "Debian's package postgresql-15 is not installed"
+
+
 CORNERS: Mapping[str, Corner] = {
     "lowest": Corner(_on_lowest),
-    "python-3.13": Corner(partial(_in_debian, "trixie")),
-    "python-3.14": Corner(partial(_in_debian, "forky")),
-    "postgres-15": Corner(partial(_on_debians_server, 15), "server and not vector"),
+    "python-3.13": Corner(partial(_in_debian, "trixie"), needs=_docker),
+    "python-3.14": Corner(partial(_in_debian, "forky"), needs=_docker),
+    "postgres-15": Corner(
+        partial(_on_debians_server, 15), "server and not vector", needs=_debians_server
+    ),
     "postgres-16": Corner(_on_bare_server, "vector and not contrib"),
 }
 
@@ -189,21 +207,29 @@ def outcome(name: str, *, everything: bool = False) -> Outcome:
 
 
 def main() -> int:
-    """Print a row for each corner; return 1 where a test failed, or none passed."""
+    """Print a row for each corner; return 1 where a test failed, or none passed.
+
+    A corner that this machine cannot have is told. Where CI is set, it is a failure, too.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--all", action="store_true", help="every test of the servers")
     parser.add_argument("corners", nargs="*", metavar="corner", help=f"of {', '.join(CORNERS)}")
     given = parser.parse_args()
     if unknown := set(given.corners) - set(CORNERS):
         parser.error(f"no corner: {', '.join(sorted(unknown))}")
-    outcomes = [outcome(name, everything=given.all) for name in given.corners or CORNERS]
+    names = given.corners or list(CORNERS)
+    missing = {name: reason for name in names if (reason := CORNERS[name].needs())}
+    outcomes = [outcome(name, everything=given.all) for name in names if name not in missing]
     print(f"{'corner':<16}{'passed':>8}{'minutes':>9}  exit code")
     for each in outcomes:
         print(f"{each.corner:<16}{each.passed:>8}{each.seconds / 60:>9.1f}  {each.exit_code}")
+    for name, reason in missing.items():
+        print(f"{name:<16} not run: {reason}")
     for each in outcomes:
         if each.exit_code:
             print((REPORTS / f"{each.corner}.log").read_text())
-    return int(any(each.exit_code or not each.passed for each in outcomes))
+    failed = any(each.exit_code or not each.passed for each in outcomes)
+    return int(failed or bool(missing and os.environ.get("CI")))
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 After lint, the quick tests run on the embedded server, and their coverage is measured: to measure
 that of all tests would double their time. Then SQLAlchemy's own tests of a dialect run over our
-engines and its own, and then the others. Side by side with all of it, where Docker answers, every
-test that asks a server runs on PostgreSQL in a container. What the tests report, as JUnit's XML, is
-left in the folder `.suite`.
+engines, the quick tests on other versions, and all the others. Side by side with all of it, where
+Docker answers, the tests that ask a server run on PostgreSQL in a container: the quick ones and
+half of the others, drawn anew each time, or with `--all` every one. What the tests report, as
+JUnit's XML, is left in the folder `.suite`.
 """
 
+import argparse
 import shutil
 import signal
 import subprocess
@@ -40,6 +42,8 @@ _QUICK = [
     ("coverage: report", [*_COVERAGE, "report"]),
 ]
 _DIALECT = [PYTHON, "-m", "tools.dialect_suite"]
+_MATRIX = [PYTHON, "-m", "tools.matrix"]
+_RESOLVER = [PYTHON, "-m", "tools.resolver"]
 _OTHERS = [PYTHON, "-m", *_pytest("embedded", "embedded", "-m", "not quick", *_TWO_WORKERS)]
 _CONTAINER = [PYTHON, "-m", *_pytest("container", "container", "-m", "server", *_TWO_WORKERS)]
 
@@ -53,13 +57,13 @@ class Part:
     exit_code: int
 
 
-def run() -> list[Part]:
+def run(*, everything: bool = False) -> list[Part]:
     """Run every part; return them in order, the whole last. What fails lint is not tested."""
     started = time.monotonic()
     shutil.rmtree(REPORTS, ignore_errors=True)
     REPORTS.mkdir()
     if _docker_answers():
-        parts = _both_servers()
+        parts = _both_servers([] if everything else ["--sample=2"])
     else:
         print("Docker does not answer: the half of the suite on a container is not run.")
         parts = _embedded()
@@ -67,10 +71,10 @@ def run() -> list[Part]:
     return [*parts, Part("all", time.monotonic() - started, int(failed))]
 
 
-def _both_servers() -> list[Part]:
+def _both_servers(sample: Sequence[str]) -> list[Part]:
     log = REPORTS / "container.log"
     with log.open("w") as output, ThreadPoolExecutor() as pool:
-        process = subprocess.Popen(_CONTAINER, cwd=ROOT, stdout=output, stderr=output)
+        process = subprocess.Popen([*_CONTAINER, *sample], cwd=ROOT, stdout=output, stderr=output)
         container = pool.submit(_ended, "tests, container", process)
         parts = _embedded()
         if parts[-1].name == "lint":
@@ -85,6 +89,8 @@ def _embedded() -> list[Part]:
     if not parts[0].exit_code:
         parts += [_part(name, command) for name, command in _QUICK]
         parts.append(_part("dialect suite", _DIALECT))
+        parts.append(_part("resolver", _RESOLVER))
+        parts.append(_part("other versions", _MATRIX))
         parts.append(_part("tests, embedded", _OTHERS))
     return parts
 
@@ -107,9 +113,11 @@ def _docker_answers() -> bool:
     return asked.returncode == 0
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the suite; return 1 where a part failed."""
-    parts = run()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--all", action="store_true", help="every test in the container, too")
+    parts = run(everything=parser.parse_args(arguments).all)
     print(f"{'part':<24}{'minutes':>8}  exit code")
     for part in parts:
         print(f"{part.name:<24}{part.seconds / 60:>8.1f}  {part.exit_code}")

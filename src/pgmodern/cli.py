@@ -106,15 +106,18 @@ def _engine() -> Iterator[Engine]:
 
     from pgmodern.engine import create_engine, require_server, unavailable
     from pgmodern.environment import database_url
-    from pgmodern.errors import MigrationError
+    from pgmodern.errors import MigrationError, ServerTooOld
+
+    def refuse_old_server(driver: Any, _: object) -> None:
+        try:
+            require_server(driver.info.server_version // 10_000)
+        except ServerTooOld:
+            driver.close()  # the pool would leave it open
+            raise
 
     url = database_url()
     engine = create_engine(url)
-    event.listen(
-        engine,
-        "connect",
-        lambda driver, _: require_server(driver.info.server_version // 10_000),
-    )
+    event.listen(engine, "connect", refuse_old_server)
     try:
         yield engine
     except DBAPIError as error:

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert, text
+from sqlalchemy import create_engine, insert, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from pgmodern.errors import DocumentError
+from pgmodern.errors import DocumentError, ServerTooOld
 from pgmodern.indexes import JsonbIndex, JsonbKeyIndex
 from pgmodern.queries import documents, page
-from pgmodern.queries.documents import is_json_path, json_path
+from pgmodern.queries.documents import is_json_path, json_path, require_json_paths
 from pgmodern.queries.explain import Explain, indexes_used
 
 
@@ -197,3 +197,13 @@ def test_no_path_ever_fails_the_transaction(notes: Session, path: str) -> None:
         return
     notes.execute(documents(Note.whole, [condition])).all()
     assert notes.scalar(is_json_path(path)) in (True, False)
+
+
+@pytest.mark.quick
+def test_a_server_that_cannot_tell_what_is_a_path_is_refused() -> None:
+    dialect = create_engine("postgresql+psycopg://").dialect
+    dialect.server_version_info = (16, 1)
+    require_json_paths(dialect)
+    dialect.server_version_info = (15, 4)
+    with pytest.raises(ServerTooOld, match=r"JSON path need PostgreSQL 16; the server is 15\."):
+        require_json_paths(dialect)

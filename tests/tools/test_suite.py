@@ -18,6 +18,8 @@ EMBEDDED = [
         "coverage: combine",
         "coverage: report",
         "dialect suite",
+        "resolver",
+        "other versions",
     ),
     "tests, embedded",
 ]
@@ -63,7 +65,7 @@ def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failing: set[str])
 def test_every_part_is_run_and_the_table_tells_its_minutes(
     commands: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert suite.main() == 0
+    assert suite.main([]) == 0
     assert commands == EMBEDDED
     said = capfd.readouterr().out
     assert "what the container's half says" in said
@@ -75,7 +77,7 @@ def test_without_docker_one_half_is_run_and_it_is_said(
     commands: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(suite, "_docker_answers", lambda: False)
-    assert suite.main() == 0
+    assert suite.main([]) == 0
     assert commands == EMBEDDED
     said = capfd.readouterr().out
     assert "Docker does not answer" in said
@@ -87,7 +89,7 @@ def test_a_part_that_fails_fails_the_whole(
     part: str, commands: list[str], failing: set[str]
 ) -> None:
     failing.add(part)
-    assert suite.main() == 1
+    assert suite.main([]) == 1
     assert commands == EMBEDDED
 
 
@@ -95,7 +97,7 @@ def test_the_container_s_half_can_fail_the_whole(
     commands: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(suite, "_CONTAINER", [sys.executable, "-c", CONTAINER, "0.1", "1"])
-    assert suite.main() == 1
+    assert suite.main([]) == 1
 
 
 def test_what_fails_lint_is_not_tested(
@@ -114,7 +116,7 @@ def test_what_fails_lint_is_not_tested(
     monkeypatch.setattr(suite, "_embedded", slow_lint)
     monkeypatch.setattr(suite, "_CONTAINER", [sys.executable, "-c", CONTAINER, "60", "0"])
     started = time.monotonic()
-    assert suite.main() == 1
+    assert suite.main([]) == 1
     assert time.monotonic() - started < 30
     assert commands == ["lint"]
     said = capfd.readouterr().out
@@ -127,3 +129,15 @@ def test_a_part_is_a_command_with_its_seconds_and_its_exit_code() -> None:
     part = suite._part("program", [sys.executable, "-c", program])
     assert (part.name, part.exit_code) == ("program", 3)
     assert part.seconds >= 0.2
+
+
+def test_half_of_the_container_s_tests_are_drawn_unless_all_are_asked_for(
+    commands: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tells = [sys.executable, "-c", "import sys; print('given', sys.argv[1:])"]
+    monkeypatch.setattr(suite, "_CONTAINER", tells)
+    assert suite.main([]) == 0
+    assert "given ['--sample=2']" in capfd.readouterr().out
+    assert suite.main(["--all"]) == 0
+    assert "given []" in capfd.readouterr().out
+    assert commands == EMBEDDED * 2

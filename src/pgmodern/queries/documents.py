@@ -4,13 +4,15 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, cast, func, literal, literal_column, select
+from sqlalchemy import ColumnElement, Dialect, Text, cast, func, literal, literal_column, select
 from sqlalchemy.dialects.postgresql.json import JSONPATH
 
-from pgmodern.errors import DocumentError
+from pgmodern.errors import DocumentError, ServerTooOld
 from pgmodern.indexes import DeclaredIndex
 from pgmodern.queries.statement import Statement
 from pgmodern.queries.text import storable
+
+_SINCE = 16  # pg_input_is_valid (manual, 9.27)
 
 
 def documents(
@@ -34,12 +36,25 @@ def json_path(path: str | ColumnElement[str]) -> ColumnElement[Any]:
 
     So a path from outside finds nothing instead of failing the transaction; `is_json_path` tells
     the two apart. The subquery keeps the planner from casting the text before it is judged.
-    Raises as `checked` does.
+    Needs PostgreSQL 16 (`require_json_paths`). Raises as `checked` does.
     """
     text = literal(checked(path), Text) if isinstance(path, str) else path
     given = select(text.label("path")).offset(literal_column("0")).subquery("given")
     valid = func.pg_input_is_valid(given.c.path, "jsonpath")
     return select(cast(given.c.path, JSONPATH)).where(valid).scalar_subquery()
+
+
+def require_json_paths(dialect: Dialect) -> None:
+    """Raise ServerTooOld unless the server can tell what is a jsonpath; it does from 16 on.
+
+    `dialect` is that of a connection, which knows the server's version.
+    """
+    known = dialect.server_version_info
+    if known is not None and (version := int(known[0])) < _SINCE:
+        raise ServerTooOld(
+            f"Searches by a JSON path need PostgreSQL {_SINCE}; the server is {version}.",
+            "Upgrade the server, or search by `containing` a document.",
+        )
 
 
 def is_json_path(path: str) -> Statement:

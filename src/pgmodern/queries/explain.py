@@ -115,6 +115,7 @@ def plans_of(
         return [_planned(cursor, *each) for each in statements if _EXPLAINABLE.match(each[0])]
 
 
+_HAS_GENERIC_PLAN = 160_000
 _EXPLAINABLE = re.compile(r"[\s(]*(SELECT|WITH|INSERT|UPDATE|DELETE|MERGE|VALUES)\b", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"%\((?P<name>[^)]+)\)s|%%")
 
@@ -122,9 +123,25 @@ _PLACEHOLDER = re.compile(r"%\((?P<name>[^)]+)\)s|%%")
 def _planned(cursor: psycopg.Cursor[Any], statement: str, values: Any) -> Plans:
     custom = cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}".encode(), values, prepare=False)
     (known,) = custom.fetchone() or ([],)
-    asked = f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {_numbered(statement, values)}"
+    numbered = _numbered(statement, values)
+    if cursor.connection.info.server_version < _HAS_GENERIC_PLAN:
+        return Plans(statement, known, _prepared_plan(cursor, numbered, len(values or ())))
+    asked = f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {numbered}"
     (any_values,) = cursor.execute(asked.encode(), prepare=False).fetchone() or ([],)
     return Plans(statement, known, any_values)
+
+
+def _prepared_plan(cursor: psycopg.Cursor[Any], numbered: str, count: int) -> Any:
+    """Return the plan of a prepared statement for any values, as PostgreSQL 15 explains one."""
+    nulls = f"({', '.join(['NULL'] * count)})" if count else ""
+    cursor.execute(f"PREPARE pgmodern_plan AS {numbered}".encode())
+    mode = cursor.execute("SHOW plan_cache_mode").fetchone()
+    cursor.execute("SET plan_cache_mode = force_generic_plan")
+    explained = cursor.execute(f"EXPLAIN (FORMAT JSON) EXECUTE pgmodern_plan{nulls}".encode())
+    (plan,) = explained.fetchone() or ([],)
+    cursor.execute("SELECT set_config('plan_cache_mode', %s, false)", mode)
+    cursor.execute("DEALLOCATE pgmodern_plan")
+    return plan
 
 
 def _numbered(statement: str, values: Mapping[str, Any] | None) -> str:

@@ -30,6 +30,8 @@ def vector_type(kind: TypeEngine[Any]) -> VectorType | None:
             return found
     if isinstance(kind, TypeDecorator):
         return vector_type(kind.impl_instance)
-    if isinstance(kind, BIT) and not kind.varying:
-        return Bit(kind.length or 1)
+    # The BIT of pgvector was a type of its own once.
+    is_bit = isinstance(kind, BIT) or (package is not None and isinstance(kind, package.BIT))
+    if is_bit and not getattr(kind, "varying", False):
+        return Bit(kind.length or 1)  # type: ignore[attr-defined]
     return None

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement
 from pgmodern.indexes.jsonb import Json, encoded
 from pgmodern.queries import Page
 from pgmodern.queries.documents import checked as checked_path
-from pgmodern.queries.documents import is_json_path
+from pgmodern.queries.documents import is_json_path, require_json_paths
 from pgmodern.queries.pages import Position
 from pgmodern.repositories.documents import DocumentStatements, contains, matches, not_a_path
 from pgmodern.repositories.repository import Repository
@@ -42,8 +42,13 @@ class DocumentRepository(DocumentStatements[R], Repository):
         return self.where(where, size=size, after=after, pgmodern_document=given)
 
     def matching(self, path: str, size: int = 20, after: Position | None = None) -> Page[R]:
-        """Return a page of the rows in which the path finds something; may raise DocumentError."""
+        """Return a page of the rows in which the path finds something; may raise DocumentError.
+
+        Raises ServerTooOld before PostgreSQL 16.
+        """
         given = checked_path(path)
+        connection = self.session.connection()
+        require_json_paths(connection.dialect)
         where = matches(self.document)
         found = self.where(where, size=size, after=after, pgmodern_path=given)
         if not found.rows and not self.session.scalar(is_json_path(path)):
