@@ -82,6 +82,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         fixtures = set(getattr(item, "fixturenames", ()))
         if "postgres_url" in fixtures:
             item.add_marker("server")
+        if "pooled" in fixtures:
+            item.add_marker("pgbouncer")
         if fixtures & {"template_database", "struck"} or item.get_closest_marker("alembic"):
             item.add_marker("reference")
         if item.get_closest_marker("reference"):

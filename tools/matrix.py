@@ -42,7 +42,7 @@ class Corner:
     def selection(self, *, everything: bool) -> str:
         """Return which tests are run: on other libraries never more than the quick ones."""
         if self.marks is None:
-            return "quick and not local"
+            return "(quick or pgbouncer) and not local"
         return self.marks if everything else f"quick and {self.marks}"
 
 

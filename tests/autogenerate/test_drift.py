@@ -282,6 +282,7 @@ def test_tables_of_a_schema_that_no_model_is_in_are_left_alone(project: Project)
 
 @pytest.mark.quick
 @pytest.mark.vector
+@pytest.mark.contrib
 def test_what_create_all_makes_is_no_difference(project: Project) -> None:
     metadata = songs(*SEARCHED, SMALL, near(), check("plays >= 0"))
     metadata.create_all(project.engine)
