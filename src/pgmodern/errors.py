@@ -47,7 +47,7 @@ class PackageUnavailable(PgmodernError, ImportError):
 
 
 class ServerTooOld(PgmodernError):
-    """The server's major version is not supported."""
+    """The server is too old: for all of pgmodern, or for what was asked."""
 
 
 class ExtensionError(PgmodernError):
