@@ -2,10 +2,10 @@
 
 After lint, the quick tests run on the embedded server, and their coverage is measured: to measure
 that of all tests would double their time. Then SQLAlchemy's own tests of a dialect run over our
-engines, the quick tests on other versions, and all the others. Side by side with all of it, where
-Docker answers, the tests that ask a server run on PostgreSQL in a container: the quick ones and
-half of the others, drawn anew each time, or with `--all` every one. What the tests report, as
-JUnit's XML, is left in the folder `.suite`.
+engines, and then the others. Side by side with all of it, where Docker answers, the tests that ask
+a server run on PostgreSQL in a container: the quick ones and half of the others, drawn anew each
+time, or with `--all` every one; then the quick tests run on other versions. What the tests report,
+as JUnit's XML, is left in the folder `.suite`.
 """
 
 import argparse
@@ -15,16 +15,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).parents[1]
 REPORTS = ROOT / ".suite"
 PYTHON = sys.executable
 # Much of a test is waiting, for a lock or for the server: four processes keep two cores busy. A
 # file stays in one worker, which makes the databases of its fixtures once.
-_TWO_WORKERS = ("-n", "2", "--dist=loadfile")
+_WORKERS = ("-n", "2", "--dist=loadfile")
 
 
 def _pytest(server: str, report: str, *options: str) -> list[str]:
@@ -44,8 +45,8 @@ _QUICK = [
 _DIALECT = [PYTHON, "-m", "tools.dialect_suite"]
 _MATRIX = [PYTHON, "-m", "tools.matrix"]
 _RESOLVER = [PYTHON, "-m", "tools.resolver"]
-_OTHERS = [PYTHON, "-m", *_pytest("embedded", "embedded", "-m", "not quick", *_TWO_WORKERS)]
-_CONTAINER = [PYTHON, "-m", *_pytest("container", "container", "-m", "server", *_TWO_WORKERS)]
+_OTHERS = [PYTHON, "-m", *_pytest("embedded", "embedded", "-m", "not quick", *_WORKERS)]
+_CONTAINER = [PYTHON, "-m", *_pytest("container", "container", "-m", "server", *_WORKERS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,41 +64,54 @@ def run(*, everything: bool = False) -> list[Part]:
     shutil.rmtree(REPORTS, ignore_errors=True)
     REPORTS.mkdir()
     if _docker_answers():
-        parts = _both_servers([] if everything else ["--sample=2"])
+        parts = _side_by_side([] if everything else ["--sample=2"])
     else:
         print("Docker does not answer: the half of the suite on a container is not run.")
-        parts = _embedded()
+        is_lint_clean = Future[bool]()
+        parts = _embedded(is_lint_clean)
+        if is_lint_clean.result():
+            parts.append(_part("other versions", _MATRIX))
     failed = any(part.exit_code for part in parts)
     return [*parts, Part("all", time.monotonic() - started, int(failed))]
 
 
-def _both_servers(sample: Sequence[str]) -> list[Part]:
+def _side_by_side(sample: Sequence[str]) -> list[Part]:
     log = REPORTS / "container.log"
     with log.open("w") as output, ThreadPoolExecutor() as pool:
         process = subprocess.Popen([*_CONTAINER, *sample], cwd=ROOT, stdout=output, stderr=output)
-        container = pool.submit(_ended, "tests, container", process)
-        parts = _embedded()
-        if parts[-1].name == "lint":
+        is_lint_clean = Future[bool]()
+        others = pool.submit(_elsewhere, process, output, is_lint_clean)
+        parts = _embedded(is_lint_clean)
+        if not is_lint_clean.result():
             process.send_signal(signal.SIGINT)  # it removes its container then
-        parts.append(container.result())
+        parts += others.result()
     print(log.read_text())
     return parts
 
 
-def _embedded() -> list[Part]:
+def _elsewhere(
+    container: subprocess.Popen[bytes], output: IO[str], is_lint_clean: Future[bool]
+) -> list[Part]:
+    parts = [_ended("tests, container", container)]
+    if is_lint_clean.result():
+        parts.append(_part("other versions", _MATRIX, output))
+    return parts
+
+
+def _embedded(is_lint_clean: Future[bool]) -> list[Part]:
     parts = [_part("lint", _LINT)]
-    if not parts[0].exit_code:
+    is_lint_clean.set_result(not parts[0].exit_code)
+    if is_lint_clean.result():
         parts += [_part(name, command) for name, command in _QUICK]
         parts.append(_part("dialect suite", _DIALECT))
         parts.append(_part("resolver", _RESOLVER))
-        parts.append(_part("other versions", _MATRIX))
         parts.append(_part("tests, embedded", _OTHERS))
     return parts
 
 
-def _part(name: str, command: Sequence[str]) -> Part:
+def _part(name: str, command: Sequence[str], output: IO[str] | None = None) -> Part:
     sys.stdout.flush()
-    return _ended(name, subprocess.Popen(command, cwd=ROOT))
+    return _ended(name, subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output))
 
 
 def _ended(name: str, process: subprocess.Popen[bytes]) -> Part:

@@ -246,8 +246,8 @@ CONTRIB = {"pg_trgm": "1.6", "unaccent": "1.1"}
     [
         (CONTRIB, "does not have the extension 'vector'", "pgvector/pgvector"),
         ({}, "does not have the extension 'pg_trgm'", "postgresql-contrib"),
-        (CONTRIB | {"vector": "0.4.0"}, r"'vector' is 0\.4\.0; 0\.8\.0 or later", "Upgrade vector"),
-        (CONTRIB | {"vector": "0.7.4"}, r"'vector' is 0\.7\.4; 0\.8\.0 or later", "Upgrade vector"),
+        (CONTRIB | {"vector": "0.4.0"}, r"'vector' is 0\.4\.0; 0\.7\.0 or later", "Upgrade vector"),
+        (CONTRIB | {"vector": "0.6.2"}, r"'vector' is 0\.6\.2; 0\.7\.0 or later", "Upgrade vector"),
     ],
 )
 def test_a_server_without_the_extensions_is_refused_before_anything_is_done(
