@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from benchmarks import workers
 from benchmarks.dataset import Dataset
 from benchmarks.report import Figure, Report
-from tools import dialect_suite
+from tools import dialect_suite, matrix
 
 PACKAGE = Path(__file__).parents[1] / "src" / "pgmodern"
 BIN = Path(sys.executable).parent
@@ -44,31 +44,43 @@ STARTS: dict[str, tuple[Sequence[str], Sequence[str], float]] = {
 
 
 def ask(_engine: Engine, _dataset: Dataset) -> Report:
-    """Run SQLAlchemy's tests of a dialect over both engines, and start what people start.
+    """Run SQLAlchemy's tests over both engines, start what people start, and run our own elsewhere.
 
-    Tests of a user's are run in workers of pytest-xdist, and without.
+    Tests of a user's are run in workers of pytest-xdist, and without. On the older servers all is
+    asked that can be.
     """
-    figures: list[Figure] = []
-    for result in dialect_suite.compared():
-        stock, ours = (Counter(found.values())["passed"] for found in (result.stock, result.ours))
-        figures += [
-            Figure(f"dialect suite, {result.driver}: passed", ours, "", stock),
-            Figure(f"dialect suite, {result.driver}: worse", len(result.worse), "", at_most=0),
-        ]
-    for cached in (True, False):
-        how = "with bytecode" if cached else "without bytecode of ours"
-        for what, (command, other, at_most) in STARTS.items():
-            taken, baseline = _medians(command, other, cached=cached)
-            figures += [
-                Figure(f"{what}, {how}", taken * 1000, "ms", baseline * 1000),
-                Figure(f"{what}, {how}: times", taken / baseline, "x", at_most=at_most),
-            ]
-    figures += workers.figures()
     notes = [
         f"Medians of {PROCESSES} processes, in turns. The dialect suite deselects nothing.",
         f"Tests in workers: medians of {workers.TURNS} runs, in turns, beside one process.",
     ]
+    figures = [*_suites(), *_starts(), *workers.figures(), *_corners()]
     return Report("Compatibility: what others notice of pgmodern", "theirs", figures, notes)
+
+
+def _suites() -> Iterator[Figure]:
+    for result in dialect_suite.compared():
+        stock, ours = (Counter(found.values())["passed"] for found in (result.stock, result.ours))
+        yield Figure(f"dialect suite, {result.driver}: passed", ours, "", stock)
+        yield Figure(f"dialect suite, {result.driver}: worse", len(result.worse), "", at_most=0)
+
+
+def _starts() -> Iterator[Figure]:
+    for cached in (True, False):
+        how = "with bytecode" if cached else "without bytecode of ours"
+        for what, (command, other, at_most) in STARTS.items():
+            taken, baseline = _medians(command, other, cached=cached)
+            yield Figure(f"{what}, {how}", taken * 1000, "ms", baseline * 1000)
+            yield Figure(f"{what}, {how}: times", taken / baseline, "x", at_most=at_most)
+
+
+def _corners() -> Iterator[Figure]:
+    for name, corner in matrix.CORNERS.items():
+        if corner.needs():
+            yield Figure(f"{name}: not to be had on this machine", 1, "", at_most=0)
+            continue
+        outcome = matrix.outcome(name, everything=True)
+        yield Figure(f"{name}: passed", outcome.passed, "", at_least=1)
+        yield Figure(f"{name}: exit code", outcome.exit_code, "", at_most=0)
 
 
 def _medians(ours: Sequence[str], theirs: Sequence[str], *, cached: bool) -> tuple[float, float]:
