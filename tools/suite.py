@@ -1,11 +1,11 @@
 """Runs all that must hold, and says how long each part took: `python -m tools.suite`.
 
 After lint, the quick tests run on the embedded server, and their coverage is measured: to measure
-that of all tests would double their time. Then SQLAlchemy's own tests of a dialect run over our
-engines, and then the others. Side by side with all of it, where Docker answers, the tests that ask
-a server run on PostgreSQL in a container: the quick ones and half of the others, drawn anew each
-time, or with `--all` every one; then the quick tests run on other versions. What the tests report,
-as JUnit's XML, is left in the folder `.suite`.
+that of all tests would double their time. Then the others run. Side by side with all of it, where
+Docker answers, the tests that ask a server run on PostgreSQL in a container: the quick ones and
+half of the others, drawn anew each time, or with `--all` every one. Then SQLAlchemy's own tests of
+a dialect run over our engines, and the quick tests on other versions. What the tests report, as
+JUnit's XML, is left in the folder `.suite`.
 """
 
 import argparse
@@ -42,9 +42,11 @@ _QUICK = [
     ("coverage: combine", [*_COVERAGE, "combine", "--quiet"]),
     ("coverage: report", [*_COVERAGE, "report"]),
 ]
-_DIALECT = [PYTHON, "-m", "tools.dialect_suite"]
-_MATRIX = [PYTHON, "-m", "tools.matrix"]
-_RESOLVER = [PYTHON, "-m", "tools.resolver"]
+_ELSEWHERE = [
+    ("dialect suite", [PYTHON, "-m", "tools.dialect_suite"]),
+    ("resolver", [PYTHON, "-m", "tools.resolver"]),
+    ("other versions", [PYTHON, "-m", "tools.matrix"]),
+]
 _OTHERS = [PYTHON, "-m", *_pytest("embedded", "embedded", "-m", "not quick", *_WORKERS)]
 _CONTAINER = [PYTHON, "-m", *_pytest("container", "container", "-m", "server", *_WORKERS)]
 
@@ -70,7 +72,7 @@ def run(*, everything: bool = False) -> list[Part]:
         is_lint_clean = Future[bool]()
         parts = _embedded(is_lint_clean)
         if is_lint_clean.result():
-            parts.append(_part("other versions", _MATRIX))
+            parts += [_part(name, command) for name, command in _ELSEWHERE]
     failed = any(part.exit_code for part in parts)
     return [*parts, Part("all", time.monotonic() - started, int(failed))]
 
@@ -94,7 +96,7 @@ def _elsewhere(
 ) -> list[Part]:
     parts = [_ended("tests, container", container)]
     if is_lint_clean.result():
-        parts.append(_part("other versions", _MATRIX, output))
+        parts += [_part(name, command, output) for name, command in _ELSEWHERE]
     return parts
 
 
@@ -103,8 +105,6 @@ def _embedded(is_lint_clean: Future[bool]) -> list[Part]:
     is_lint_clean.set_result(not parts[0].exit_code)
     if is_lint_clean.result():
         parts += [_part(name, command) for name, command in _QUICK]
-        parts.append(_part("dialect suite", _DIALECT))
-        parts.append(_part("resolver", _RESOLVER))
         parts.append(_part("tests, embedded", _OTHERS))
     return parts
 

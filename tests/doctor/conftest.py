@@ -1,6 +1,7 @@
 """A database to be examined, and what executes a cure as a revision of its own."""
 
 import json
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -98,6 +99,7 @@ def stranger(
     patient: Patient, examined: Callable[[URL], Patient], empty_database_url: URL
 ) -> Iterator[Patient]:
     """The same database through the eyes of a role that may nothing."""
-    patient.execute("CREATE ROLE stranger LOGIN PASSWORD 'stranger'")
-    yield examined(empty_database_url.set(username="stranger", password="stranger"))
-    patient.execute("DROP OWNED BY stranger", "DROP ROLE stranger")
+    role = f"stranger_{uuid.uuid4().hex}"  # roles are the whole server's
+    patient.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'stranger'")
+    yield examined(empty_database_url.set(username=role, password="stranger"))
+    patient.execute(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
