@@ -169,7 +169,8 @@ def _on_bare_server(options: Sequence[str], output: IO[str]) -> int:
             server.cleanup()
 
 
-def _docker() -> str | None:
+def docker_missing() -> str | None:
+    """Return why no container can be run; None where Docker answers."""
     asked = shutil.which("docker") and subprocess.run(
         ["docker", "info"], check=False, capture_output=True
     )
@@ -183,8 +184,8 @@ def _debians_server() -> str | None:
 
 CORNERS: Mapping[str, Corner] = {
     "lowest": Corner(_on_lowest),
-    "python-3.13": Corner(partial(_in_debian, "trixie"), needs=_docker),
-    "python-3.14": Corner(partial(_in_debian, "forky"), needs=_docker),
+    "python-3.13": Corner(partial(_in_debian, "trixie"), needs=docker_missing),
+    "python-3.14": Corner(partial(_in_debian, "forky"), needs=docker_missing),
     "postgres-15": Corner(
         partial(_on_debians_server, 15), "server and not vector", needs=_debians_server
     ),

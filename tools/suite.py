@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from tools.matrix import docker_missing
+
 ROOT = Path(__file__).parents[1]
 REPORTS = ROOT / ".suite"
 PYTHON = sys.executable
@@ -65,7 +67,7 @@ def run(*, everything: bool = False) -> list[Part]:
     started = time.monotonic()
     shutil.rmtree(REPORTS, ignore_errors=True)
     REPORTS.mkdir()
-    if _docker_answers():
+    if docker_missing() is None:
         parts = _side_by_side([] if everything else ["--sample=2"])
     else:
         print("Docker does not answer: the half of the suite on a container is not run.")
@@ -118,13 +120,6 @@ def _ended(name: str, process: subprocess.Popen[bytes]) -> Part:
     started = time.monotonic()
     exit_code = process.wait()
     return Part(name, time.monotonic() - started, exit_code)
-
-
-def _docker_answers() -> bool:
-    if shutil.which("docker") is None:
-        return False
-    asked = subprocess.run(["docker", "info"], cwd=ROOT, check=False, capture_output=True)
-    return asked.returncode == 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -51,7 +51,7 @@ def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failing: set[str])
 
     monkeypatch.setattr(suite, "_part", passes_or_fails)
     monkeypatch.setattr(suite, "REPORTS", tmp_path / ".suite")
-    monkeypatch.setattr(suite, "_docker_answers", lambda: True)
+    monkeypatch.setattr(suite, "docker_missing", lambda: None)
     container = [sys.executable, "-c", CONTAINER, "0.1", "0"]
     monkeypatch.setattr(suite, "_CONTAINER", container)
     return names
@@ -71,7 +71,7 @@ def test_every_part_is_run_and_the_table_tells_its_minutes(
 def test_without_docker_one_half_is_run_and_it_is_said(
     commands: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(suite, "_docker_answers", lambda: False)
+    monkeypatch.setattr(suite, "docker_missing", lambda: "Docker does not answer")
     assert suite.main([]) == 0
     assert sorted(commands) == sorted([*EMBEDDED, *ELSEWHERE])
     said = capfd.readouterr().out
